@@ -1,0 +1,43 @@
+//! What users write and read: the four kinds of `tagboat.dev/v1alpha1`, and every name that the cluster sees.
+
+pub mod condition;
+pub mod config_repo;
+pub mod duration;
+pub mod git_sync;
+pub mod image_policy;
+pub mod image_update;
+pub mod reference;
+
+pub use config_repo::{ConfigRepo, ConfigRepoSpec, ConfigRepoStatus};
+pub use git_sync::{GitSync, GitSyncSpec, GitSyncStatus};
+pub use image_policy::{ImagePolicy, ImagePolicySpec, ImagePolicyStatus};
+pub use image_update::{ImageUpdate, ImageUpdateSpec, ImageUpdateStatus};
+
+/// The API group.
+pub const GROUP: &str = "tagboat.dev";
+/// Group and version, as in `apiVersion`.
+pub const API_VERSION: &str = "tagboat.dev/v1alpha1";
+/// Field manager of every server-side apply, and the reporting controller of every event.
+pub const FIELD_MANAGER: &str = "tagboat";
+/// On a GitSync: its objects are deleted before it may go.
+pub const FINALIZER: &str = "tagboat.dev/gitsync";
+/// Label of every applied object: the GitSync that owns it.
+pub const OWNER_NAME: &str = "tagboat.dev/gitsync";
+/// Label of every applied object: the namespace of the GitSync that owns it.
+pub const OWNER_NAMESPACE: &str = "tagboat.dev/gitsync-namespace";
+/// Annotation of the four kinds: a changed value reconciles now.
+pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
+/// Annotation of an applied object: `disabled` keeps it when it leaves Git or its GitSync is deleted.
+pub const PRUNE: &str = "tagboat.dev/prune";
+
+/// The four CustomResourceDefinitions as one multi-document YAML, as `tagboat crds` prints it and `crds/` holds it.
+///
+/// # Errors
+/// When a definition can't be written as YAML, which would be our bug.
+pub fn definitions() -> Result<Vec<(String, String)>, serde_yaml::Error> {
+    use kube::CustomResourceExt;
+    [ConfigRepo::crd(), ImagePolicy::crd(), ImageUpdate::crd(), GitSync::crd()]
+        .into_iter()
+        .map(|crd| Ok((crd.spec.names.plural.clone(), serde_yaml::to_string(&crd)?)))
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! GitSync: keeps a part of the cluster equal to a path of a ConfigRepo.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::condition::Condition;
+use super::duration::Span;
+use super::reference::LocalRef;
+use crate::revision::Revision;
+
+/// Keeps a part of the cluster equal to a path of a ConfigRepo.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "tagboat.dev",
+    version = "v1alpha1",
+    kind = "GitSync",
+    plural = "gitsyncs",
+    shortname = "gsync",
+    category = "tagboat",
+    namespaced,
+    status = "GitSyncStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Path","type":"string","jsonPath":".spec.path"}"#,
+    printcolumn = r#"{"name":"Revision","type":"string","jsonPath":".status.lastAppliedRevision"}"#,
+    printcolumn = r#"{"name":"Healthy","type":"string","jsonPath":".status.health.summary"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct GitSyncSpec {
+    /// The repository.
+    pub config_repo_ref: LocalRef,
+    /// The folder in it: plain YAML (read with its sub-folders) or a kustomization. The whole repository when absent.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// How often everything is compared again from the ground; drift is watched, not polled.
+    #[serde(default = "default_interval")]
+    pub interval: Span,
+    /// Puts every namespaced object into this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub target_namespace: Option<String>,
+    /// Creates `targetNamespace` when it is missing; it is never deleted again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub create_namespace: bool,
+    /// Deletes objects that left Git.
+    #[serde(default = "yes")]
+    pub prune: bool,
+    /// Undoes changes that others make; `false`: reports them.
+    #[serde(default = "yes")]
+    pub self_heal: bool,
+    /// Ready only when every object is healthy.
+    #[serde(default = "yes")]
+    pub wait: bool,
+    /// How long objects may take to become healthy.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// GitSyncs of the namespace that must be ready first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<LocalRef>,
+    /// The service account of the namespace as which everything is read, watched, applied and deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+    /// Stops applying, correcting and pruning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+}
+
+fn default_path() -> String {
+    "./".to_owned()
+}
+
+fn default_interval() -> Span {
+    Span(std::time::Duration::from_secs(600))
+}
+
+fn default_timeout() -> Span {
+    Span(std::time::Duration::from_secs(300))
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What was applied, what is owned, how it fares.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GitSyncStatus {
+    /// Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The generation that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The last value of the annotation `tagboat.dev/requestedAt` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The revision that was applied last, in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_applied_revision: Option<Revision>,
+    /// The revision that was tried last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_attempted_revision: Option<Revision>,
+    /// Every object that this GitSync owns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
+    /// How its objects fare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthStatus>,
+}
+
+/// Every object that a GitSync owns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Inventory {
+    /// One entry an object, in the order of their ids.
+    pub entries: Vec<InventoryEntry>,
+}
+
+/// One owned object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InventoryEntry {
+    /// `<namespace>_<name>_<group>_<kind>` (Flux's form; a colon in a name becomes `__`).
+    pub id: String,
+    /// The API version.
+    pub v: String,
+    /// Hashes of what was applied and of what the cluster made of it, so that a restart needs no request to see that they are equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub h: Option<String>,
+}
+
+/// How the objects of a GitSync fare.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthStatus {
+    /// Healthy objects of all, such as `3/4`.
+    pub summary: String,
+    /// The objects that are not healthy; at most 50 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unhealthy: Vec<ObjectHealth>,
+}
+
+/// One object that is not healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectHealth {
+    /// `Kind/namespace/name`.
+    pub object: String,
+    /// `Progressing`, `Failed` or `Missing`.
+    pub status: String,
+    /// Why.
+    pub message: String,
+}

@@ -1,0 +1,173 @@
+//! ImageUpdate: keeps the marked values of a ConfigRepo equal to what the policies chose.
+
+use chrono::{DateTime, Utc};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::condition::Condition;
+use super::duration::Span;
+use super::reference::{LabelSelector, LocalRef};
+use crate::revision::{CommitId, Revision};
+
+/// Keeps the marked values of a ConfigRepo equal to what the policies chose, by commits.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "tagboat.dev",
+    version = "v1alpha1",
+    kind = "ImageUpdate",
+    plural = "imageupdates",
+    shortname = "imgup",
+    category = "tagboat",
+    namespaced,
+    status = "ImageUpdateStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Repo","type":"string","jsonPath":".spec.configRepoRef.name"}"#,
+    printcolumn = r#"{"name":"Last-Commit","type":"string","jsonPath":".status.lastPushCommit"}"#,
+    printcolumn = r#"{"name":"Pushed","type":"date","jsonPath":".status.lastPushTime"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageUpdateSpec {
+    /// The repository to commit to.
+    pub config_repo_ref: LocalRef,
+    /// Only files below this folder are edited; the whole repository when absent.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Which ImagePolicies of the namespace count; all when absent.
+    #[serde(default)]
+    pub policy_selector: LabelSelector,
+    /// Choices that arrive within it share one commit.
+    #[serde(default = "default_batch_window")]
+    pub batch_window: Span,
+    /// Who commits, and with which words.
+    #[serde(default)]
+    pub commit: CommitSpec,
+    /// Where to push; the ConfigRepo's branch when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushSpec>,
+    /// Stops committing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+}
+
+fn default_path() -> String {
+    "./".to_owned()
+}
+
+fn default_batch_window() -> Span {
+    Span(std::time::Duration::from_secs(2))
+}
+
+/// Who commits, and with which words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitSpec {
+    /// Author and committer.
+    #[serde(default)]
+    pub author: Author,
+    /// The message, as a template (Jinja syntax) over `changes` and `object`; trailers are added below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub message_template: Option<String>,
+}
+
+/// Author and committer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Author {
+    /// The name.
+    #[serde(default = "default_author_name")]
+    #[schemars(length(min = 1, max = 255))]
+    pub name: String,
+    /// The address.
+    #[serde(default = "default_author_email")]
+    #[schemars(length(min = 1, max = 255))]
+    pub email: String,
+}
+
+impl Default for Author {
+    fn default() -> Self {
+        Self { name: default_author_name(), email: default_author_email() }
+    }
+}
+
+fn default_author_name() -> String {
+    "tagboat".to_owned()
+}
+
+fn default_author_email() -> String {
+    "tagboat@tagboat.dev".to_owned()
+}
+
+/// Where to push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PushSpec {
+    /// The branch. Another one than the ConfigRepo's is rebuilt on its head at every change.
+    #[schemars(length(min = 1, max = 255))]
+    pub branch: String,
+}
+
+/// One value that a commit changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeStatus {
+    /// The file, from the repository's root.
+    pub file: String,
+    /// The value's line.
+    pub line: u32,
+    /// `namespace:name` of the policy.
+    pub policy: String,
+    /// `image`, `tag`, `name` or `digest`.
+    pub field: String,
+    /// The value before.
+    pub old: String,
+    /// The value now.
+    pub new: String,
+}
+
+/// Something that keeps a value from being kept up to date.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProblemStatus {
+    /// The file, from the repository's root.
+    pub file: String,
+    /// The marker's line.
+    pub line: u32,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What was committed, and what could not be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageUpdateStatus {
+    /// Ready, Reconciling, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The generation that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The last value of the annotation `tagboat.dev/requestedAt` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// The head of the branch whose files were compared with the choices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub observed_revision: Option<Revision>,
+    /// The last commit that was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_push_commit: Option<CommitId>,
+    /// When it was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_push_time: Option<DateTime<Utc>>,
+    /// What it changed; at most 100 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_changes: Vec<ChangeStatus>,
+    /// What keeps values from being kept up to date; at most 100 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<ProblemStatus>,
+    /// How many values follow a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub markers: Option<u32>,
+}

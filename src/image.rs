@@ -1,0 +1,229 @@
+//! Nouns of a container image: the repository a user names, a tag, a digest, and the reference they make together.
+//! Everything is checked on the way in, so that nothing else can reach a file, a URL or a log line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A text that is no image name, tag or digest, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no {what}: {reason}")]
+pub struct Invalid {
+    what: &'static str,
+    text: String,
+    reason: &'static str,
+}
+
+fn invalid(what: &'static str, text: &str, reason: &'static str) -> Invalid {
+    Invalid { what, text: text.chars().take(160).collect(), reason }
+}
+
+/// A tag, 1 to 128 characters of `[A-Za-z0-9_.-]`, not starting with `.` or `-` (OCI distribution specification).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(Box<str>);
+
+impl Tag {
+    /// The tag's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bytes = text.as_bytes();
+        if bytes.is_empty() || bytes.len() > 128 {
+            return Err(invalid("tag", text, "it needs 1 to 128 characters"));
+        }
+        if matches!(bytes[0], b'.' | b'-') {
+            return Err(invalid("tag", text, "it starts with a dot or a dash"));
+        }
+        if !bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) {
+            return Err(invalid("tag", text, "only letters, digits, '_', '.' and '-' are allowed"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// A content digest such as `sha256:` and 64 hexadecimal digits (OCI image specification; sha256 and sha512).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(Box<str>);
+
+impl Digest {
+    /// Algorithm and hexadecimal text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let length = match text.split_once(':') {
+            Some(("sha256", hex)) => (hex, 64),
+            Some(("sha512", hex)) => (hex, 128),
+            _ => return Err(invalid("digest", text, "it must start with sha256: or sha512:")),
+        };
+        let (hex, wanted) = length;
+        if hex.len() != wanted || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(invalid("digest", text, "the part after the colon is not the hash in lower-case hexadecimal"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// An image's repository as the user typed it, without tag: `registry.example.com/acme/app`, `nginx`.
+///
+/// Docker Hub's short names keep their spelling, since that is what goes into files; [`host`](Self::host) and
+/// [`path`](Self::path) give what to ask for (`docker.io`, `library/nginx`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Repository(Box<str>);
+
+impl Repository {
+    /// The name as the user typed it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The registry's host, with its port if it has one.
+    pub fn host(&self) -> &str {
+        self.split().0.unwrap_or("docker.io")
+    }
+
+    /// The path below `/v2/`.
+    pub fn path(&self) -> String {
+        match self.split() {
+            (None, path) if !path.contains('/') => format!("library/{path}"),
+            (Some("docker.io" | "index.docker.io"), path) if !path.contains('/') => format!("library/{path}"),
+            (_, path) => path.to_owned(),
+        }
+    }
+
+    /// A first part with a dot, a colon, or that is `localhost` is a host; else the name belongs to Docker Hub.
+    fn split(&self) -> (Option<&str>, &str) {
+        match self.0.split_once('/') {
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (Some(host), path),
+            _ => (None, &self.0),
+        }
+    }
+}
+
+impl FromStr for Repository {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const WHAT: &str = "image name";
+        if text.contains("://") {
+            return Err(invalid(WHAT, text, "leave out the scheme"));
+        }
+        if text.len() > 255 || text.is_empty() {
+            return Err(invalid(WHAT, text, "it needs 1 to 255 characters"));
+        }
+        let repository = Self(text.into());
+        let (host, path) = repository.split();
+        if !host.is_none_or(is_host) {
+            return Err(invalid(WHAT, text, "the registry's host name or port is malformed"));
+        }
+        if path.contains(':') || path.contains('@') {
+            return Err(invalid(WHAT, text, "leave out the tag and the digest"));
+        }
+        if !path.split('/').all(is_path_part) {
+            return Err(invalid(WHAT, text, "a path is lower-case letters, digits and single separators '.', '_', '-'"));
+        }
+        Ok(repository)
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() => (name, port.parse::<u16>().is_ok()),
+        Some(_) => return false,
+        None => (host, true),
+    };
+    let is_ipv6 = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).is_some_and(|n| n.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    port && (is_ipv6 || name.split('.').all(is_label))
+}
+
+/// One part of a repository's path: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (OCI distribution specification).
+fn is_path_part(part: &str) -> bool {
+    let is_alphanumeric = |b: &u8| matches!(b, b'a'..=b'z' | b'0'..=b'9');
+    let bytes = part.as_bytes();
+    let ends_well = bytes.first().is_some_and(is_alphanumeric) && bytes.last().is_some_and(is_alphanumeric);
+    ends_well
+        && bytes.split(is_alphanumeric).all(|gap| matches!(gap, b"" | b"." | b"_" | b"__") || gap.iter().all(|b| *b == b'-'))
+}
+
+/// A whole reference: `name:tag`, `name@digest` or `name:tag@digest`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Image {
+    /// The repository, as typed.
+    pub name: Repository,
+    /// The tag.
+    pub tag: Tag,
+    /// The digest that pins it.
+    pub digest: Option<Digest>,
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.tag)?;
+        self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
+    }
+}
+
+impl FromStr for Image {
+    type Err = Invalid;
+
+    /// Reads `name:tag[@digest]`; a reference without a tag is refused.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest.parse()?)),
+            None => (text, None),
+        };
+        match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => Ok(Self { name: name.parse()?, tag: tag.parse()?, digest }),
+            _ => Err(invalid("image reference", text, "it has no tag")),
+        }
+    }
+}
+
+macro_rules! text_noun {
+    ($($noun:ident),*) => {$(
+        impl fmt::Display for $noun {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $noun {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                text.parse()
+            }
+        }
+
+        impl From<$noun> for String {
+            fn from(noun: $noun) -> Self {
+                noun.0.into()
+            }
+        }
+    )*};
+}
+text_noun!(Tag, Digest, Repository);
+
+#[cfg(test)]
+mod tests;
