@@ -1,9 +1,12 @@
 //! Nouns of a container image: the repository a user names, a tag, a digest, and the reference they make together.
 //! Everything is checked on the way in, so that nothing else can reach a file, a URL or a log line.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use oci_distribution::Reference;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A text that is no image name, tag or digest, with the reason.
@@ -81,7 +84,7 @@ impl FromStr for Digest {
 /// An image's repository as the user typed it, without tag: `registry.example.com/acme/app`, `nginx`.
 ///
 /// Docker Hub's short names keep their spelling, since that is what goes into files; [`host`](Self::host) and
-/// [`path`](Self::path) give what to ask for (`docker.io`, `library/nginx`).
+/// [`path`](Self::path) give what to ask for (`docker.io`, `library/nginx`), as Docker's reference grammar has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Repository(Box<str>);
@@ -93,25 +96,17 @@ impl Repository {
     }
 
     /// The registry's host, with its port if it has one.
-    pub fn host(&self) -> &str {
-        self.split().0.unwrap_or("docker.io")
+    pub fn host(&self) -> String {
+        self.reference().registry().to_owned()
     }
 
     /// The path below `/v2/`.
     pub fn path(&self) -> String {
-        match self.split() {
-            (None, path) if !path.contains('/') => format!("library/{path}"),
-            (Some("docker.io" | "index.docker.io"), path) if !path.contains('/') => format!("library/{path}"),
-            (_, path) => path.to_owned(),
-        }
+        self.reference().repository().to_owned()
     }
 
-    /// A first part with a dot, a colon, or that is `localhost` is a host; else the name belongs to Docker Hub.
-    fn split(&self) -> (Option<&str>, &str) {
-        match self.0.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (Some(host), path),
-            _ => (None, &self.0),
-        }
+    fn reference(&self) -> Reference {
+        Reference::try_from(&*self.0).expect("a repository was parsed when it was made")
     }
 }
 
@@ -126,18 +121,20 @@ impl FromStr for Repository {
         if text.len() > 255 || text.is_empty() {
             return Err(invalid(WHAT, text, "it needs 1 to 255 characters"));
         }
-        let repository = Self(text.into());
-        let (host, path) = repository.split();
-        if !host.is_none_or(is_host) {
+        let reference = Reference::try_from(text)
+            .map_err(|_| invalid(WHAT, text, "write host/path in lower case, with single separators"))?;
+        if !is_host(reference.registry()) {
             return Err(invalid(WHAT, text, "the registry's host name or port is malformed"));
         }
-        if path.contains(':') || path.contains('@') {
+        let last = text.rsplit('/').next().unwrap_or(text);
+        if last.contains(':') || text.contains('@') {
             return Err(invalid(WHAT, text, "leave out the tag and the digest"));
         }
-        if !path.split('/').all(is_path_part) {
-            return Err(invalid(WHAT, text, "a path is lower-case letters, digits and single separators '.', '_', '-'"));
+        if !reference.repository().split('/').all(is_path_part) {
+            let reason = "a path is lower-case letters, digits and single separators '.', '_', '-'";
+            return Err(invalid(WHAT, text, reason));
         }
-        Ok(repository)
+        Ok(Self(text.into()))
     }
 }
 
@@ -147,14 +144,13 @@ fn is_host(host: &str) -> bool {
         Some(_) => return false,
         None => (host, true),
     };
-    let is_ipv6 = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).is_some_and(|n| n.parse::<std::net::Ipv6Addr>().is_ok());
     let is_label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    port && (is_ipv6 || name.split('.').all(is_label))
+    port && name.split('.').all(is_label)
 }
 
 /// One part of a repository's path: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` (OCI distribution specification).
@@ -163,7 +159,9 @@ fn is_path_part(part: &str) -> bool {
     let bytes = part.as_bytes();
     let ends_well = bytes.first().is_some_and(is_alphanumeric) && bytes.last().is_some_and(is_alphanumeric);
     ends_well
-        && bytes.split(is_alphanumeric).all(|gap| matches!(gap, b"" | b"." | b"_" | b"__") || gap.iter().all(|b| *b == b'-'))
+        && bytes
+            .split(is_alphanumeric)
+            .all(|gap| matches!(gap, b"" | b"." | b"_" | b"__") || gap.iter().all(|b| *b == b'-'))
 }
 
 /// A whole reference: `name:tag`, `name@digest` or `name:tag@digest`.
@@ -224,6 +222,20 @@ macro_rules! text_noun {
     )*};
 }
 text_noun!(Tag, Digest, Repository);
+
+impl JsonSchema for Tag {
+    fn schema_name() -> Cow<'static, str> {
+        "Tag".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$" })
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -11,3 +11,24 @@ pub mod image;
 pub mod revision;
 pub mod object;
 pub mod failure;
+
+pub mod source;
+pub mod watch;
+pub mod update;
+pub mod sync;
+pub mod rendering;
+pub mod observing;
+pub mod applying;
+pub mod finalizing;
+
+pub mod registry;
+pub mod git;
+pub mod cluster;
+pub mod kustomize;
+pub mod http;
+
+pub mod clock;
+pub mod context;
+pub mod telemetry;
+pub mod run;
+pub mod cli;

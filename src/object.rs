@@ -89,7 +89,7 @@ pub struct Manifest {
 }
 
 /// Something wrong with a file, with its place.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Problem {
     /// The file, from the repository's root.
     pub file: String,
@@ -120,7 +120,8 @@ mod tests {
             ("", "web", "", "Namespace"),
             ("", "system:node:x", "rbac.authorization.k8s.io", "ClusterRole"),
         ] {
-            let key = ObjectKey { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() };
+            let key =
+                ObjectKey { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() };
             assert_eq!(ObjectKey::from_inventory_id(&key.inventory_id()), Some(key));
         }
         for bad in ["", "a_b", "a__b_", "___"] {

@@ -1,8 +1,10 @@
 //! Noun: a commit on a branch, printed the way Flux's users know it: `main@sha1:<commit>`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A commit's object id in lower-case hexadecimal, 40 digits (SHA-1) or 64 (SHA-256).
@@ -95,6 +97,26 @@ impl From<Revision> for String {
         revision.to_string()
     }
 }
+
+/// The schemas say what can be read, so that the API server lets no status in that would hide all objects of its kind.
+macro_rules! text_schema {
+    ($($noun:ident: $pattern:literal),*) => {$(
+        impl JsonSchema for $noun {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($noun).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    )*};
+}
+text_schema!(CommitId: "^([0-9a-f]{40}|[0-9a-f]{64})$", Revision: "^.+@(sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$");
 
 #[cfg(test)]
 mod tests {

@@ -123,7 +123,12 @@ pub enum Verdict {
 }
 
 /// The conditions for a verdict; a condition whose status did not change keeps its transition time, so that equal facts make equal conditions.
-pub fn conditions(verdict: &Verdict, generation: Option<i64>, previous: &[Condition], now: DateTime<Utc>) -> Vec<Condition> {
+pub fn conditions(
+    verdict: &Verdict,
+    generation: Option<i64>,
+    previous: &[Condition],
+    now: DateTime<Utc>,
+) -> Vec<Condition> {
     use crate::failure::Answer;
     let condition = |kind: &str, status: &str, reason: Reason, message: &str| {
         let last_transition_time =
@@ -155,6 +160,11 @@ pub fn conditions(verdict: &Verdict, generation: Option<i64>, previous: &[Condit
     }
 }
 
+/// A number and its noun, as people say it: `1 object`, `2 objects`.
+pub fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// The `Ready` condition's status and message.
 pub fn ready(conditions: &[Condition]) -> Option<&Condition> {
     conditions.iter().find(|c| c.kind == "Ready")
@@ -179,7 +189,10 @@ mod tests {
     #[test]
     fn a_retry_reconciles_and_a_users_mistake_stalls() {
         let kinds = |failure| -> Vec<String> {
-            conditions(&Verdict::Failed(failure), None, &[], at(1)).iter().map(|c| format!("{}={}", c.kind, c.status)).collect()
+            conditions(&Verdict::Failed(failure), None, &[], at(1))
+                .iter()
+                .map(|c| format!("{}={}", c.kind, c.status))
+                .collect()
         };
         assert_eq!(kinds(Failure::retry(Reason::ScanFailed, "x")), ["Ready=False", "Reconciling=True"]);
         assert_eq!(kinds(Failure::user(Reason::InvalidSpec, "x")), ["Ready=False", "Stalled=True"]);

@@ -91,6 +91,5 @@ pub struct ConfigRepoStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The branch and its head, as `main@sha1:<commit>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub revision: Option<Revision>,
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+/// Longer spans are taken as this one.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A span of time, written as numbers with the units `ms`, `s`, `m`, `h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -31,10 +34,11 @@ impl FromStr for Span {
             rest = &rest[unit.len()..];
             seconds += number * scale;
         }
-        match Duration::try_from_secs_f64(seconds) {
-            Ok(duration) if !text.is_empty() => Ok(Self(duration)),
-            _ => Err(malformed()),
+        if text.is_empty() {
+            return Err(malformed());
         }
+        // What the schema's pattern lets through must be readable, or one object would hide all others of its kind.
+        Ok(Self(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)))
     }
 }
 
@@ -49,7 +53,8 @@ impl TryFrom<String> for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        let (hours, minutes, seconds, rest) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60, millis % 1000);
+        let (hours, minutes, seconds, rest) =
+            (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60, millis % 1000);
         let mut is_empty = true;
         for (number, unit) in [(hours, "h"), (minutes, "m"), (seconds, "s"), (rest, "ms")] {
             if number > 0 {
@@ -87,9 +92,13 @@ mod tests {
 
     #[test]
     fn durations_read_and_print() {
-        for (text, millis, printed) in
-            [("1m30s", 90_000, "1m30s"), ("250ms", 250, "250ms"), ("1.5h", 5_400_000, "1h30m"), ("90s", 90_000, "1m30s"), ("0s", 0, "0s")]
-        {
+        for (text, millis, printed) in [
+            ("1m30s", 90_000, "1m30s"),
+            ("250ms", 250, "250ms"),
+            ("1.5h", 5_400_000, "1h30m"),
+            ("90s", 90_000, "1m30s"),
+            ("0s", 0, "0s"),
+        ] {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.0.as_millis(), span.to_string().as_str()), (millis, printed));
         }

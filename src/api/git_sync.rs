@@ -100,11 +100,9 @@ pub struct GitSyncStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The revision that was applied last, in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub last_applied_revision: Option<Revision>,
     /// The revision that was tried last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub last_attempted_revision: Option<Revision>,
     /// Every object that this GitSync owns.
     #[serde(default, skip_serializing_if = "Option::is_none")]

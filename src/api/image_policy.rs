@@ -119,7 +119,6 @@ pub struct ImageRef {
     /// The image's name, as the user typed it.
     pub name: String,
     /// The tag.
-    #[schemars(with = "String")]
     pub tag: Tag,
 }
 

@@ -152,11 +152,9 @@ pub struct ImageUpdateStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The head of the branch whose files were compared with the choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub observed_revision: Option<Revision>,
     /// The last commit that was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub last_push_commit: Option<CommitId>,
     /// When it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,11 +31,21 @@ fn repositories() {
         ("registry.example.com/acme/my-app__x", "registry.example.com", "acme/my-app__x"),
     ] {
         let repository: Repository = name.parse().unwrap();
-        assert_eq!((repository.host(), repository.path().as_str()), (host, path), "{name}");
+        assert_eq!((repository.host().as_str(), repository.path().as_str()), (host, path), "{name}");
     }
-    for bad in
-        ["", "https://x.io/a", "x.io/a:1", "x.io/a@sha256:0", "x.io/A", "x.io/a//b", "x.io/../b", "x.io:99999/a", "a b", "x.io/a_._b", "-x.io/a"]
-    {
+    for bad in [
+        "",
+        "https://x.io/a",
+        "x.io/a:1",
+        "x.io/a@sha256:0",
+        "x.io/A",
+        "x.io/a//b",
+        "x.io/../b",
+        "x.io:99999/a",
+        "a b",
+        "x.io/a_._b",
+        "-x.io/a",
+    ] {
         assert!(bad.parse::<Repository>().is_err(), "{bad:?}");
     }
 }

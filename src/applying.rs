@@ -1,0 +1,232 @@
+//! Loop two's second half: a plan → ownership recorded → applied by stages → pruned. Joins the pure plan and the cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::ResourceExt;
+
+use crate::api::condition::Reason;
+use crate::api::{FIELD_MANAGER, GitSync, GitSyncStatus};
+use crate::clock::{self, Now};
+use crate::cluster::events::Severity;
+use crate::cluster::{Cluster, Error};
+use crate::context::Context;
+use crate::failure::{Answer, Failure};
+use crate::object::{Gvk, Manifest, ObjectKey};
+use crate::observing::{Keys, cluster_failure, reason, view};
+use crate::rendering::Rendering;
+use crate::sync::health::Health;
+use crate::sync::inventory::Inventory;
+use crate::sync::plan::{Action, Cause, Plan};
+use crate::sync::{fields, status};
+
+/// How long definitions of a first stage may take to be established.
+const STAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One plan, being carried out.
+pub struct Applying<'a> {
+    /// What the flows share.
+    pub context: &'a Context,
+    /// Whose plan it is.
+    pub sync: &'a GitSync,
+    /// The cluster, with the rights of the GitSync.
+    pub cluster: Cluster,
+    /// The watches.
+    pub keys: &'a Keys,
+    /// The clock's reading of this run.
+    pub now: Now,
+}
+
+/// What came of it.
+pub struct Applied {
+    /// What is owned now.
+    pub owned: Inventory,
+    /// Why some objects failed; the others are done.
+    pub failure: Option<Failure>,
+    /// Other GitSyncs that render what this one gave up.
+    pub heirs: Vec<Arc<GitSync>>,
+}
+
+struct Failed {
+    reason: Reason,
+    text: String,
+    is_transient: bool,
+}
+
+impl Failed {
+    fn new(key: &ObjectKey, reason: Reason, error: &Error) -> Self {
+        Self { reason, text: format!("{key}: {error}"), is_transient: error.is_transient() }
+    }
+}
+
+impl Applying<'_> {
+    /// Applies stage by stage, then prunes, if everything was applied and `may_prune`. One object's failure stops no other one.
+    ///
+    /// # Errors
+    /// When a stage's definitions don't get established.
+    pub async fn carry_out(
+        &self,
+        rendering: &Rendering,
+        mut owned: Inventory,
+        plan: &Plan,
+        may_prune: bool,
+    ) -> Result<Applied, Failure> {
+        let refused = |text: &String| Failed { reason: Reason::ApplyFailed, text: text.clone(), is_transient: false };
+        let mut failed: Vec<Failed> = plan.problems.iter().map(refused).collect();
+        let manifests: BTreeMap<&ObjectKey, &Manifest> = rendering.manifests.iter().map(|m| (&m.key, m)).collect();
+        for stage in &plan.apply {
+            let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
+            let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
+            let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
+            let applied =
+                futures::future::join_all(stage.iter().map(|action| self.apply(manifests[&action.key]))).await;
+            for (action, result) in stage.iter().zip(applied) {
+                let manifest = manifests[&action.key];
+                match result {
+                    Ok(live) => {
+                        if let Some(drift) = drifts.get(&action.key) {
+                            self.tell_correction(&action.key, drift).await;
+                        }
+                        owned.set(action.key.clone(), &manifest.gvk.version, &rendering.hashes[&action.key], &live)
+                    }
+                    Err(error) => failed.push(Failed::new(&action.key, reason(&error), &error)),
+                }
+            }
+            self.established(stage, &manifests).await?;
+        }
+        let mut heirs_of_all = Vec::new();
+        if failed.is_empty() && may_prune {
+            for action in &plan.prune {
+                let heirs = self.context.heirs(self.sync, &action.key);
+                let given_up = if heirs.is_empty() { self.prune(action).await } else { Ok(()) };
+                heirs_of_all.extend(heirs);
+                match given_up {
+                    Ok(()) => owned.remove(&action.key),
+                    Err(error) => failed.push(Failed::new(&action.key, Reason::PruneFailed, &error)),
+                }
+            }
+            plan.forgotten.iter().for_each(|key| owned.remove(key));
+        }
+        Ok(Applied { owned, failure: sum_up(&failed), heirs: heirs_of_all })
+    }
+
+    /// Records ownership before anything is applied, so that a crash in between forgets nothing. Returns the status that was
+    /// written, if one had to be.
+    ///
+    /// # Errors
+    /// When it can't be written; then nothing is applied.
+    pub async fn write_ahead(
+        &self,
+        before: &GitSyncStatus,
+        owned: &mut Inventory,
+        plan: &Plan,
+        rendering: &Rendering,
+    ) -> Result<Option<GitSyncStatus>, Failure> {
+        let versions: BTreeMap<&ObjectKey, &str> =
+            rendering.manifests.iter().map(|m| (&m.key, m.gvk.version.as_str())).collect();
+        for action in plan.apply.iter().flatten() {
+            owned.add(action.key.clone(), versions[&action.key]);
+        }
+        let is_missing = |action: &Action| matches!(action.cause, Cause::New | Cause::Drifted);
+        if let (Some(namespace), true) = (&self.sync.spec.target_namespace, self.sync.spec.create_namespace)
+            && plan.apply.iter().flatten().any(is_missing)
+        {
+            self.cluster.ensure_namespace(namespace).await.map_err(|error| cluster_failure(&error))?;
+        }
+        let recorded = before.inventory.as_ref().map(Inventory::decode).unwrap_or_default();
+        if owned.objects().all(|(key, _)| recorded.contains(key)) {
+            return Ok(None);
+        }
+        let mut ahead = before.clone();
+        ahead.inventory = Some(owned.encode());
+        self.context.cluster.write_status(self.sync, before, &ahead).await.map_err(|error| cluster_failure(&error))?;
+        Ok(Some(ahead))
+    }
+
+    /// Applies one object, takes over what `kubectl apply` set before, and puts the answer into the table, as the watch will.
+    async fn apply(&self, manifest: &Manifest) -> Result<String, Error> {
+        let mut live = self.cluster.apply(manifest).await?;
+        if let Some(fields) = fields::migrated_managed_fields(&live) {
+            self.cluster.set_managed_fields(manifest, &live, fields).await?;
+            live = self.cluster.apply(manifest).await?;
+        }
+        self.context.metrics.applied();
+        if let Some(key) = self.keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone())) {
+            self.context.table.see(&view(key), &live);
+        }
+        Ok(fields::projection_hash(&live, FIELD_MANAGER).unwrap_or_default())
+    }
+
+    /// Waits until the definitions of a stage are established, as what comes after them needs them.
+    async fn established(&self, stage: &[Action], manifests: &BTreeMap<&ObjectKey, &Manifest>) -> Result<(), Failure> {
+        let started = clock::now();
+        for action in stage.iter().filter(|action| action.key.kind == "CustomResourceDefinition") {
+            let manifest = manifests[&action.key];
+            let Some(key) = self.keys.get(&(manifest.gvk.clone(), String::new())) else { continue };
+            while self.context.table.get(&view(key), &action.key).is_none_or(|entry| entry.health != Health::Healthy) {
+                if clock::now().until(Some(started.steady), STAGE_TIMEOUT).is_zero() {
+                    return Err(Failure::retry(Reason::ApplyFailed, format!("{} is not established yet", action.key)));
+                }
+                clock::pause(Duration::from_millis(20)).await;
+            }
+            let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
+            self.context.cluster.kinds().forget(group);
+        }
+        Ok(())
+    }
+
+    async fn prune(&self, action: &Action) -> Result<(), Error> {
+        let key = &action.key;
+        let is_its =
+            |gvk: &Gvk, namespace: &str| gvk.group == key.group && gvk.kind == key.kind && namespace == key.namespace;
+        let Some(((gvk, _), watch)) = self.keys.iter().find(|((gvk, namespace), _)| is_its(gvk, namespace)) else {
+            return Ok(());
+        };
+        let Some(entry) = self.context.table.get(&view(watch), key) else { return Ok(()) };
+        self.cluster.delete(gvk, key, &entry.observed.uid).await?;
+        self.context.metrics.pruned();
+        let note = format!("pruned {key}: {}", action.reason);
+        tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
+        let _ = self.context.cluster.publish(self.sync, Severity::Normal, Reason::Pruned, &note, self.now.wall).await;
+        Ok(())
+    }
+
+    /// What was changed, where, and by which field manager, before it is undone.
+    async fn drift(&self, manifest: &Manifest) -> String {
+        match self.cluster.get(&manifest.gvk, &manifest.key).await {
+            Ok(Some(live)) => {
+                let changed = fields::differences(&manifest.body, &live, FIELD_MANAGER);
+                let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
+                if changed.is_empty() {
+                    "the ownership of its fields changed".to_owned()
+                } else {
+                    status::few(&changed)
+                }
+            }
+            Ok(None) => "it was deleted".to_owned(),
+            Err(error) => format!("what was changed can't be read: {error}"),
+        }
+    }
+
+    async fn tell_correction(&self, key: &ObjectKey, drift: &str) {
+        self.context.metrics.corrected();
+        let note = format!("corrected {key}: {drift}");
+        tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
+        let _ = self
+            .context
+            .cluster
+            .publish(self.sync, Severity::Normal, Reason::DriftCorrected, &note, self.now.wall)
+            .await;
+    }
+}
+
+/// One failure for all that failed: it is tried again when that may help any of them.
+fn sum_up(failed: &[Failed]) -> Option<Failure> {
+    let first = failed.first()?;
+    let texts: Vec<String> = failed.iter().map(|failed| failed.text.clone()).collect();
+    let is_transient = failed.iter().any(|failed| failed.is_transient);
+    let answer = if is_transient { Answer::Retry { after: None } } else { Answer::WaitForUser };
+    Some(Failure { answer, reason: first.reason, message: status::few(&texts) })
+}

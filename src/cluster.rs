@@ -1,0 +1,161 @@
+//! SHELL: the Kubernetes API. Reads, watches, applies, deletes, writes statuses and events, as the controller or as a service account.
+//! It decides nothing: what to apply, when and why comes from the steps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+
+pub mod events;
+pub mod kinds;
+pub mod objects;
+pub mod own;
+pub mod watches;
+
+mod impersonate;
+
+use kinds::Kinds;
+
+/// How long one request may take, so that a silent API server never holds a reconcile.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Writes in flight at once: about what saturates an API server; more only adds latency.
+pub const WRITES_AT_ONCE: usize = 24;
+
+/// Whose rights a request uses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identity {
+    /// The controller's own.
+    Controller,
+    /// A service account's, by impersonation.
+    ServiceAccount {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Controller => f.write_str("the controller"),
+            Self::ServiceAccount { namespace, name } => write!(f, "service account {namespace}/{name}"),
+        }
+    }
+}
+
+/// What went wrong between us and the API server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The identity lacks a right.
+    #[error("{identity} may not do this: {message}")]
+    Forbidden {
+        /// Whose rights.
+        identity: Identity,
+        /// The server's words: user, verb, resource.
+        message: String,
+    },
+    /// The object is not there.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The server does not know the kind.
+    #[error("the cluster does not know kind {kind} of {api_version}")]
+    UnknownKind {
+        /// `apiVersion`.
+        api_version: String,
+        /// The kind.
+        kind: String,
+    },
+    /// The server refused the object.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        code: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// The server can't be asked now.
+    #[error("the API server can't be asked: {0}")]
+    Unavailable(String),
+}
+
+impl Error {
+    /// Whether the same request may work later without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Refused { code, .. } => matches!(code, 404 | 409 | 429 | 500..),
+            _ => false,
+        }
+    }
+
+    fn from_kube(error: kube::Error, identity: &Identity, what: &str) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 404 => Self::NotFound(what.to_owned()),
+            // Refused with 403, though no right is missing: the namespace is on its way out.
+            kube::Error::Api(status) if status.is_forbidden() && status.message.contains("is being terminated") => {
+                Self::Refused { code: 409, message: crate::failure::printable(&status.message, 500) }
+            }
+            kube::Error::Api(status) if status.is_forbidden() => {
+                Self::Forbidden { identity: identity.clone(), message: crate::failure::printable(&status.message, 500) }
+            }
+            kube::Error::Api(status) => {
+                Self::Refused { code: status.code, message: crate::failure::printable(&status.message, 1000) }
+            }
+            other => Self::Unavailable(crate::failure::printable(&crate::failure::chain(&other), 300)),
+        }
+    }
+}
+
+/// The Kubernetes API, as one identity. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    identity: Identity,
+    kinds: Arc<Kinds>,
+    writes: Arc<tokio::sync::Semaphore>,
+}
+
+impl Cluster {
+    /// The API as the controller itself.
+    pub fn new(client: Client) -> Self {
+        let kinds = Arc::new(Kinds::new(client.clone()));
+        Self {
+            client,
+            identity: Identity::Controller,
+            kinds,
+            writes: Arc::new(tokio::sync::Semaphore::new(WRITES_AT_ONCE)),
+        }
+    }
+
+    /// The same API with the rights of `identity`; connections, kinds and limits are shared.
+    pub fn by(&self, identity: &Identity) -> Self {
+        let client = match identity {
+            Identity::Controller => self.client.clone(),
+            Identity::ServiceAccount { namespace, name } => impersonate::service_account(&self.client, namespace, name),
+        };
+        Self { client, identity: identity.clone(), kinds: self.kinds.clone(), writes: self.writes.clone() }
+    }
+
+    /// Whose rights this uses.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The kinds that the server knows.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The client beneath, for the controllers' own watches.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    async fn within<T>(&self, what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+            Ok(reply) => reply.map_err(|error| Error::from_kube(error, &self.identity, what)),
+            Err(_) => Err(Error::Unavailable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which kinds the server knows, under which resource name, and whether they live in namespaces.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use kube::Client;
+use kube::core::GroupVersion;
+use kube::discovery::{ApiResource, Scope};
+
+use super::{Error, Identity, REQUEST_TIMEOUT};
+use crate::object::Gvk;
+
+/// One kind as the server serves it.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    /// Group, version, kind and plural.
+    pub resource: ApiResource,
+    /// Whether its objects live in namespaces.
+    pub is_namespaced: bool,
+}
+
+/// The kinds that were asked for so far. A kind that was not found is asked for again, as it may have been installed since.
+pub struct Kinds {
+    client: Client,
+    known: RwLock<HashMap<Gvk, Kind>>,
+    /// One question at a time: many ask for the same group at once.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Kinds {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, known: RwLock::default(), asking: tokio::sync::Mutex::default() }
+    }
+
+    /// What is known already of a kind.
+    pub fn known(&self, gvk: &Gvk) -> Option<Kind> {
+        self.known.read().ok()?.get(gvk).cloned()
+    }
+
+    /// A kind; asks the server for its group and version when it is not known yet.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKind`] when the server does not serve it.
+    pub async fn resolve(&self, gvk: &Gvk) -> Result<Kind, Error> {
+        if let Some(kind) = self.known(gvk) {
+            return Ok(kind);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(kind) = self.known(gvk) {
+            return Ok(kind);
+        }
+        self.ask(gvk).await?;
+        self.known(gvk).ok_or_else(|| Error::UnknownKind { api_version: gvk.api_version(), kind: gvk.kind.clone() })
+    }
+
+    async fn ask(&self, gvk: &Gvk) -> Result<(), Error> {
+        let version = GroupVersion { group: gvk.group.clone(), version: gvk.version.clone() };
+        let asked = kube::discovery::pinned_group(&self.client, &version);
+        let group = match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
+            Ok(Ok(group)) => group,
+            // A group that nobody serves is answered in plain text, so only the code tells.
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
+            Ok(Err(kube::Error::Discovery(_))) => return Ok(()),
+            Ok(Err(error)) => return Err(Error::from_kube(error, &Identity::Controller, "the API group")),
+            Err(_) => return Err(Error::Unavailable("no answer to a discovery request".to_owned())),
+        };
+        if let Ok(mut known) = self.known.write() {
+            for (resource, capabilities) in group.versioned_resources(&gvk.version) {
+                let is_namespaced = capabilities.scope == Scope::Namespaced;
+                let gvk = Gvk { group: gvk.group.clone(), version: gvk.version.clone(), kind: resource.kind.clone() };
+                known.insert(gvk, Kind { resource, is_namespaced });
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a group, whose definitions changed.
+    pub fn forget(&self, group: &str) {
+        if let Ok(mut known) = self.known.write() {
+            known.retain(|gvk, _| gvk.group != group);
+        }
+    }
+}

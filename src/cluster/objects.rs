@@ -1,0 +1,108 @@
+//! Objects of any kind: get, server-side apply, delete.
+
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
+use serde_json::Value;
+
+use super::kinds::Kind;
+use super::{Cluster, Error};
+use crate::api::FIELD_MANAGER;
+use crate::object::{Gvk, Manifest, ObjectKey};
+
+impl Cluster {
+    fn api(&self, kind: &Kind, namespace: &str) -> Api<DynamicObject> {
+        if kind.is_namespaced {
+            Api::namespaced_with(self.client.clone(), namespace, &kind.resource)
+        } else {
+            Api::all_with(self.client.clone(), &kind.resource)
+        }
+    }
+
+    /// The live object, or none.
+    ///
+    /// # Errors
+    /// When the server can't be asked, refuses, or does not know the kind.
+    pub async fn get(&self, gvk: &Gvk, key: &ObjectKey) -> Result<Option<Value>, Error> {
+        let kind = self.kinds.resolve(gvk).await?;
+        let api = self.api(&kind, &key.namespace);
+        let live = self.within(&key.to_string(), api.get_opt(&key.name)).await?;
+        Ok(live.and_then(|object| serde_json::to_value(object).ok()))
+    }
+
+    /// Applies one manifest server-side as field manager `tagboat`, taking over fields that others own
+    /// (Kubernetes: Server-Side Apply, `force`). Returns the object as the server now has it.
+    ///
+    /// # Errors
+    /// When the server can't be asked, refuses, or does not know the kind.
+    pub async fn apply(&self, manifest: &Manifest) -> Result<Value, Error> {
+        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let api = self.api(&kind, &manifest.key.namespace);
+        let _permit = self.writes.acquire().await;
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let what = manifest.key.to_string();
+        let live = self.within(&what, api.patch(&manifest.key.name, &params, &Patch::Apply(&manifest.body))).await;
+        // An apply creates what is missing, so what was not found is what it was to be created in.
+        let live = live.map_err(|error| match error {
+            Error::NotFound(_) if kind.is_namespaced => {
+                Error::Refused { code: 404, message: format!("namespace {} does not exist", manifest.key.namespace) }
+            }
+            error => error,
+        })?;
+        serde_json::to_value(live).map_err(|error| Error::Unavailable(error.to_string()))
+    }
+
+    /// Writes `metadata.managedFields`, only onto the version of the object that they were made from.
+    ///
+    /// # Errors
+    /// When the object changed meanwhile, or as [`apply`](Self::apply).
+    pub async fn set_managed_fields(&self, manifest: &Manifest, live: &Value, fields: Vec<Value>) -> Result<(), Error> {
+        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let api = self.api(&kind, &manifest.key.namespace);
+        let patch = serde_json::json!({
+            "metadata": { "managedFields": fields, "resourceVersion": live.pointer("/metadata/resourceVersion") }
+        });
+        let _permit = self.writes.acquire().await;
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let what = manifest.key.to_string();
+        self.within(&what, api.patch(&manifest.key.name, &params, &Patch::Merge(&patch))).await.map(|_| ())
+    }
+
+    /// Deletes one object if it is still the one with this uid; its dependants go in the background. Gone already is fine.
+    ///
+    /// # Errors
+    /// When the server can't be asked or refuses.
+    pub async fn delete(&self, gvk: &Gvk, key: &ObjectKey, uid: &str) -> Result<(), Error> {
+        let kind = match self.kinds.resolve(gvk).await {
+            Ok(kind) => kind,
+            // The kind is gone, and its objects with it.
+            Err(Error::UnknownKind { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let _permit = self.writes.acquire().await;
+        match self.within(&key.to_string(), self.api(&kind, &key.namespace).delete(&key.name, &params)).await {
+            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a namespace when it is missing; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// When the server can't be asked or refuses.
+    pub async fn ensure_namespace(&self, name: &str) -> Result<(), Error> {
+        let gvk = Gvk::new("v1", "Namespace");
+        let key =
+            ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: String::new(), name: name.into() };
+        if self.get(&gvk, &key).await?.is_some() {
+            return Ok(());
+        }
+        let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let manifest = Manifest { gvk, key, body, file: String::new(), line: 0 };
+        self.apply(&manifest).await.map(|_| ())
+    }
+}

@@ -1,0 +1,188 @@
+//! Shared watches of applied objects: one for each kind, identity and namespace, selected by the owner label.
+//! An object flows past as a value; whoever listens keeps what it needs.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use kube::Api;
+use kube::api::DynamicObject;
+use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{Cluster, Error, Identity};
+use crate::api::OWNER_NAME;
+use crate::object::Gvk;
+
+/// What one watch looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WatchKey {
+    /// Whose rights it uses.
+    pub identity: Identity,
+    /// The kind.
+    pub gvk: Gvk,
+    /// The namespace; all when none.
+    pub namespace: Option<String>,
+    /// Which objects: those with the owner label, or (for the pods of workloads) all.
+    pub is_owned: bool,
+}
+
+/// What a watch saw.
+#[derive(Debug)]
+pub enum Seen {
+    /// A new list starts: what is not in it is gone.
+    Restarted,
+    /// An object is there, or changed.
+    Object(Value),
+    /// An object is gone, or no longer selected.
+    Gone(Value),
+    /// The list is complete.
+    Listed,
+}
+
+/// How a watch stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchState {
+    /// The first list is under way.
+    Starting,
+    /// All that it saw is true.
+    Synced,
+    /// It can't see; it goes on trying.
+    Failed(String),
+}
+
+/// Who listens to what the watches see.
+pub type Listener = Arc<dyn Fn(&WatchKey, Seen) + Send + Sync>;
+/// A piece of background work, for the one place that spawns.
+pub type Job = BoxFuture<'static, ()>;
+
+/// All running watches.
+pub struct Watches {
+    cluster: Cluster,
+    listener: Listener,
+    jobs: mpsc::UnboundedSender<Job>,
+    running: Mutex<HashMap<WatchKey, Running>>,
+}
+
+struct Running {
+    state: watch::Receiver<WatchState>,
+    stop: Arc<tokio::sync::Notify>,
+}
+
+impl Watches {
+    /// No watch yet; `jobs` goes to the one place that spawns.
+    pub fn new(cluster: Cluster, listener: Listener, jobs: mpsc::UnboundedSender<Job>) -> Self {
+        Self { cluster, listener, jobs, running: Mutex::default() }
+    }
+
+    /// Starts a watch unless it runs already.
+    ///
+    /// # Errors
+    /// When the server does not know the kind or can't be asked for it.
+    pub async fn start(&self, key: &WatchKey) -> Result<watch::Receiver<WatchState>, Error> {
+        if let Some(state) = self.state(key) {
+            return Ok(state);
+        }
+        let cluster = self.cluster.by(&key.identity);
+        let kind = cluster.kinds().resolve(&key.gvk).await?;
+        let api: Api<DynamicObject> = match &key.namespace {
+            Some(namespace) if kind.is_namespaced => Api::namespaced_with(cluster.client(), namespace, &kind.resource),
+            _ => Api::all_with(cluster.client(), &kind.resource),
+        };
+        let (sender, receiver) = watch::channel(WatchState::Starting);
+        let stop = Arc::new(tokio::sync::Notify::new());
+        let mut running = self.lock();
+        if let Some(other) = running.get(key) {
+            return Ok(other.state.clone());
+        }
+        running.insert(key.clone(), Running { state: receiver.clone(), stop: stop.clone() });
+        let job = follow(api, key.clone(), self.listener.clone(), sender);
+        let job = async move {
+            tokio::select! {
+                () = job => {}
+                () = stop.notified() => {}
+            }
+        };
+        // When the receiver is gone the process is ending; a watch that never starts does no harm then.
+        let _ = self.jobs.send(job.boxed());
+        Ok(receiver)
+    }
+
+    /// How a watch stands, if it runs.
+    pub fn state(&self, key: &WatchKey) -> Option<watch::Receiver<WatchState>> {
+        self.lock().get(key).map(|running| running.state.clone())
+    }
+
+    /// Ends a watch.
+    pub fn stop(&self, key: &WatchKey) {
+        if let Some(running) = self.lock().remove(key) {
+            running.stop.notify_one();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WatchKey, Running>> {
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, state: watch::Sender<WatchState>) {
+    let selector = if key.is_owned { OWNER_NAME } else { "" };
+    let config = watcher::Config::default().labels(selector);
+    let mut events = pin!(watcher(api, config).backoff(watcher::DefaultBackoff::default()));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                let (seen, is_synced) = seen(event, &key.gvk);
+                if let Some(seen) = seen {
+                    listener(&key, seen);
+                }
+                if is_synced {
+                    state.send_if_modified(|state| std::mem::replace(state, WatchState::Synced) != WatchState::Synced);
+                }
+            }
+            Err(error) => {
+                let text = said(&error);
+                tracing::debug!(kind = key.gvk.kind, identity = %key.identity, error = text, "watch interrupted");
+                state.send_if_modified(|state| {
+                    // A watch that has listed once and lost its connection re-lists by itself; what it saw stays.
+                    let is_news = *state == WatchState::Starting || matches!(state, WatchState::Failed(_));
+                    is_news
+                        && std::mem::replace(state, WatchState::Failed(text.clone()))
+                            != WatchState::Failed(text.clone())
+                });
+            }
+        }
+    }
+}
+
+/// The server's own words, if it said any.
+fn said(error: &watcher::Error) -> String {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    let text = match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => status.message.clone(),
+        WatchError(status) => status.message.clone(),
+        other => crate::failure::chain(other),
+    };
+    crate::failure::printable(&text, 400)
+}
+
+fn seen(event: watcher::Event<DynamicObject>, gvk: &Gvk) -> (Option<Seen>, bool) {
+    use watcher::Event;
+    let value = |mut object: DynamicObject| {
+        // Items of a list carry no kind of their own.
+        object.types = Some(kube::core::TypeMeta { api_version: gvk.api_version(), kind: gvk.kind.clone() });
+        serde_json::to_value(object).ok()
+    };
+    match event {
+        Event::Init => (Some(Seen::Restarted), false),
+        Event::InitApply(object) => (value(object).map(Seen::Object), false),
+        Event::InitDone => (Some(Seen::Listed), true),
+        Event::Apply(object) => (value(object).map(Seen::Object), true),
+        Event::Delete(object) => (value(object).map(Seen::Gone), true),
+    }
+}

@@ -1,0 +1,227 @@
+//! What the flows share: the shells, the settings, what is remembered between runs, and how one flow wakes another.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use tokio::sync::{mpsc, watch};
+
+use crate::api::condition::{Reason, ready};
+use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate, REQUESTED_AT};
+use crate::cluster::Cluster;
+use crate::cluster::watches::Watches;
+use crate::failure::Failure;
+use crate::git::{Mirror, Remote};
+use crate::registry::Registry;
+use crate::revision::Revision;
+use crate::sync::observed::Table;
+use crate::telemetry::Metrics;
+
+/// What the command line says, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where bare mirrors of the repositories are kept; may be lost at any time.
+    pub data_dir: PathBuf,
+    /// Whether a ConfigRepo may be a folder of this machine.
+    pub allow_file_urls: bool,
+    /// The service account for GitSyncs that name none.
+    pub default_service_account: Option<String>,
+    /// The kustomize program.
+    pub kustomize: PathBuf,
+    /// The only namespace to serve; all when none.
+    pub namespace: Option<String>,
+}
+
+/// Everything that a flow may use.
+pub struct Context {
+    /// The Kubernetes API.
+    pub cluster: Cluster,
+    /// The registries.
+    pub registry: Registry,
+    /// The settings.
+    pub settings: Settings,
+    /// The heads of all ConfigRepos.
+    pub ground: Ground,
+    /// The objects of the four kinds, as last seen.
+    pub stores: Stores,
+    /// Becomes true when the stores hold all objects; no flow decides before.
+    pub started: watch::Receiver<bool>,
+    /// How flows wake each other.
+    pub wakes: Wakes,
+    /// The watches of applied objects.
+    pub watches: Watches,
+    /// What those watches saw.
+    pub table: Arc<Table>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What loop one's first half remembers.
+    pub policies: Memory<crate::watch::Remembered>,
+    /// What loop one's second half remembers.
+    pub updates: Memory<crate::update::Remembered>,
+    /// What loop two remembers.
+    pub syncs: Memory<crate::sync::Remembered>,
+    /// What the ground flow remembers.
+    pub repos: Memory<crate::source::Remembered>,
+}
+
+/// The objects of the four kinds, as last seen by their watches.
+pub struct Stores {
+    /// All ConfigRepos.
+    pub config_repos: Store<ConfigRepo>,
+    /// All ImagePolicies.
+    pub image_policies: Store<ImagePolicy>,
+    /// All ImageUpdates.
+    pub image_updates: Store<ImageUpdate>,
+    /// All GitSyncs.
+    pub git_syncs: Store<GitSync>,
+}
+
+/// A wake carries an object's name and nothing else: who is woken looks for itself.
+#[derive(Clone)]
+pub struct Wakes {
+    /// Wakes the ground flow.
+    pub config_repos: mpsc::UnboundedSender<ObjectRef<ConfigRepo>>,
+    /// Wakes loop one's first half.
+    pub image_policies: mpsc::UnboundedSender<ObjectRef<ImagePolicy>>,
+    /// Wakes loop one's second half.
+    pub image_updates: mpsc::UnboundedSender<ObjectRef<ImageUpdate>>,
+    /// Wakes loop two.
+    pub git_syncs: mpsc::UnboundedSender<ObjectRef<GitSync>>,
+}
+
+impl Context {
+    /// Wakes what stands on a ConfigRepo, after its head moved.
+    pub fn wake_dependants(&self, namespace: &str, repo: &str) {
+        for sync in self.stores.git_syncs.state() {
+            if sync.namespace().as_deref() == Some(namespace) && sync.spec.config_repo_ref.name == repo {
+                let _ = self.wakes.git_syncs.send(ObjectRef::from_obj(&*sync));
+            }
+        }
+        for update in self.stores.image_updates.state() {
+            if update.namespace().as_deref() == Some(namespace) && update.spec.config_repo_ref.name == repo {
+                let _ = self.wakes.image_updates.send(ObjectRef::from_obj(&*update));
+            }
+        }
+    }
+}
+
+impl Context {
+    /// What an object stands on: the head of its ConfigRepo. None while that is about to be read: whoever asked is woken then.
+    ///
+    /// # Errors
+    /// When there is no such ConfigRepo, or it can't be read and never was.
+    pub fn footing<K: Resource>(&self, object: &K, repo: &str) -> Result<Option<Grounded>, Failure> {
+        let namespace = object.meta().namespace.clone().unwrap_or_default();
+        let Some(known) = self.stores.config_repos.get(&ObjectRef::new(repo).within(&namespace)) else {
+            let message = format!("ConfigRepo {namespace}/{repo} does not exist");
+            return Err(Failure::user(Reason::DependencyNotReady, message));
+        };
+        if let Some(grounded) = self.ground.head(&namespace, repo) {
+            return Ok(Some(grounded));
+        }
+        let written = self.repos.look(&*known, |memory| memory.status.clone()).flatten();
+        let status = written.or_else(|| known.status.clone()).unwrap_or_default();
+        match ready(&status.conditions).filter(|ready| ready.status == "False") {
+            Some(not_ready) => {
+                let message = format!("ConfigRepo {repo} is not ready: {}", not_ready.message);
+                Err(Failure::retry(Reason::DependencyNotReady, message))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// A branch as it was last read, and how to read more of it.
+#[derive(Clone)]
+pub struct Grounded {
+    /// Branch and head.
+    pub revision: Revision,
+    /// The repository's objects.
+    pub mirror: Mirror,
+    /// How to reach the host.
+    pub remote: Remote,
+}
+
+/// The heads of all ConfigRepos, by namespace and name.
+#[derive(Default)]
+pub struct Ground {
+    heads: Mutex<HashMap<(String, String), Grounded>>,
+}
+
+impl Ground {
+    /// The head of a ConfigRepo, if it was read yet.
+    pub fn head(&self, namespace: &str, repo: &str) -> Option<Grounded> {
+        lock(&self.heads).get(&(namespace.to_owned(), repo.to_owned())).cloned()
+    }
+
+    /// Records a head. Says whether it is another one than before.
+    pub fn set(&self, namespace: &str, repo: &str, grounded: Grounded) -> bool {
+        let revision = grounded.revision.clone();
+        let before = lock(&self.heads).insert((namespace.to_owned(), repo.to_owned()), grounded);
+        before.is_none_or(|before| before.revision != revision)
+    }
+}
+
+/// What a flow remembers of each object between two runs, by uid. All of it can be lost: it saves requests, never decides.
+pub struct Memory<T> {
+    entries: Mutex<HashMap<String, T>>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Self { entries: Mutex::default() }
+    }
+}
+
+impl<T: Default + Clone> Memory<T> {
+    /// What was put last for an object.
+    pub fn get<K: Resource>(&self, object: &K) -> T {
+        lock(&self.entries).get(object.meta().uid.as_deref().unwrap_or_default()).cloned().unwrap_or_default()
+    }
+
+    /// A look at what was put last for an object.
+    pub fn look<K: Resource, R>(&self, object: &K, look: impl FnOnce(&T) -> R) -> Option<R> {
+        lock(&self.entries).get(object.meta().uid.as_deref().unwrap_or_default()).map(look)
+    }
+
+    /// Remembers; one object is never reconciled twice at a time, so nothing is overwritten unseen.
+    pub fn put<K: Resource>(&self, object: &K, entry: T) {
+        lock(&self.entries).insert(object.meta().uid.clone().unwrap_or_default(), entry);
+    }
+}
+
+/// What every flow remembers of an object: the status it wrote last (the watch may still show an older one), and its failures.
+#[derive(Debug, Clone, Default)]
+pub struct Progress<S> {
+    /// The status as it was last written.
+    pub status: Option<S>,
+    /// The generation that was last acted on.
+    pub generation: Option<i64>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the outside was last asked.
+    pub asked: Option<Instant>,
+}
+
+/// The value of the annotation that asks for a reconcile now.
+pub fn requested_at<K: Resource>(object: &K) -> Option<String> {
+    object.annotations().get(REQUESTED_AT).cloned()
+}
+
+/// Waits until a watch has listed once; a failing one is reported, not waited for.
+pub(crate) async fn synced(mut state: watch::Receiver<crate::cluster::watches::WatchState>) -> Result<(), String> {
+    use crate::cluster::watches::WatchState;
+    let state = state.wait_for(|state| *state != WatchState::Starting).await;
+    match state.as_deref() {
+        Ok(WatchState::Failed(text)) => Err(text.clone()),
+        Ok(_) => Ok(()),
+        Err(_) => Err("the watch ended".to_owned()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,95 @@
+//! Loop two's end: a GitSync is deleted → what it applied is deleted, then it may go.
+
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action as Requeue;
+
+use crate::api::condition::Reason;
+use crate::api::{FINALIZER, GitSync, GitSyncStatus};
+use crate::clock;
+use crate::cluster::events::Severity;
+use crate::context::{Context, requested_at};
+use crate::failure::Failure;
+use crate::observing::{cluster_failure, identity, owner, places, start, view};
+use crate::sync::inventory::Inventory;
+use crate::sync::{order, status};
+
+/// Deletes what a GitSync applied, then lets it go.
+pub(crate) async fn finalize(sync: &GitSync, context: &Context, owned: Inventory, before: &GitSyncStatus) -> Requeue {
+    let finalizers: Vec<String> =
+        sync.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
+    if finalizers.len() == sync.finalizers().len() {
+        return Requeue::await_change();
+    }
+    let deleted = if sync.spec.prune && !sync.spec.suspend { delete_all(sync, context, owned).await } else { Ok(()) };
+    let left = match &deleted {
+        // Its rights went before it did: nobody can delete for it any more, and waiting would hold its namespace for ever.
+        Err(failure) if failure.reason == Reason::AccessDenied => {
+            let note = format!("let go without deleting: {failure}");
+            let _ =
+                context.cluster.publish(sync, Severity::Warning, Reason::AccessDenied, &note, clock::now().wall).await;
+            None
+        }
+        Err(failure) => Some(failure.clone()),
+        Ok(()) => None,
+    };
+    let written = match left {
+        None => context.cluster.write_finalizers(sync, &finalizers).await.map_err(|error| cluster_failure(&error)),
+        Some(failure) => Err(failure),
+    };
+    match written {
+        Ok(()) => Requeue::await_change(),
+        Err(failure) => {
+            let status = status::next(
+                before,
+                &Err(failure.clone().into()),
+                sync.metadata.generation,
+                requested_at(sync),
+                clock::now().wall,
+            );
+            let _ = context.cluster.write_status(sync, before, &status).await;
+            tracing::warn!(
+                kind = "GitSync",
+                namespace = sync.namespace(),
+                name = sync.name_any(),
+                "not deleted yet: {failure}"
+            );
+            Requeue::requeue(Duration::from_secs(2))
+        }
+    }
+}
+
+async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> Result<(), Failure> {
+    let identity = identity(sync, context);
+    let watched = start(context, &identity, places(&owned).collect()).await?;
+    if let Some(denied) = watched.denied.into_values().next() {
+        return Err(denied);
+    }
+    let keys = watched.keys;
+    let owner = owner(sync);
+    for ((gvk, _), key) in &keys {
+        context.table.owned(&view(key), &owner).into_iter().for_each(|labelled| owned.add(labelled, &gvk.version));
+    }
+    let cluster = context.cluster.by(&identity);
+    let mut gone = Vec::new();
+    for key in order::prune_order(owned.objects().map(|(key, _)| key.clone()).collect()) {
+        let found = keys.iter().find(|((gvk, namespace), _)| {
+            gvk.group == key.group && gvk.kind == key.kind && *namespace == key.namespace
+        });
+        let Some(((gvk, _), watch)) = found else { continue };
+        let entry = context.table.get(&view(watch), &key);
+        let ours = entry.filter(|entry| {
+            entry.observed.owner.as_ref() == Some(&owner) && !entry.observed.prune_disabled && !entry.observed.deleting
+        });
+        if let Some(entry) = ours {
+            cluster.delete(gvk, &key, &entry.observed.uid).await.map_err(|error| cluster_failure(&error))?;
+            gone.push(key.to_string());
+        }
+    }
+    if !gone.is_empty() {
+        let note = format!("deleted with its GitSync: {}", status::few(&gone));
+        let _ = context.cluster.publish(sync, Severity::Normal, Reason::Pruned, &note, clock::now().wall).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Building a commit from changed files, without a checkout: new blobs and the trees above them, all else by reference.
+//! In: parent, files, text, a time. Out: an id that depends on nothing else, so that the same input is the same commit.
+
+use std::collections::BTreeMap;
+
+use git2::build::TreeUpdateBuilder;
+use git2::{Commit, FileMode, Repository, Signature, Time};
+
+use super::mirror::commit_id;
+use super::tree::{find, find_commit, parts};
+use super::{Error, Kind, Mirror, Person};
+use crate::revision::CommitId;
+
+/// A commit to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCommit<'a> {
+    /// The head that was read.
+    pub parent: &'a CommitId,
+    /// Paths and whole new contents. A file keeps its mode; one that is not there yet becomes an ordinary file.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The whole message; a line feed is added at its end when it lacks one.
+    pub message: String,
+    /// Author and committer.
+    pub author: Person,
+    /// Author's and committer's time, in seconds since 1970, from recorded facts; written in UTC.
+    pub time: i64,
+}
+
+impl Mirror {
+    /// Makes the commit in the mirror; nobody else sees it before a push.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a path that is a link, a folder or a submodule, or lies below a link, and for an author without
+    /// a name; [`Error::CommitGone`] when the mirror lacks the parent.
+    pub fn commit(&self, new: NewCommit<'_>) -> Result<CommitId, Error> {
+        self.with(|repository| {
+            let parent = find_commit(repository, new.parent)?;
+            let tree = write_tree(repository, &parent, &new.files)?;
+            let tree = repository.find_tree(tree).map_err(Error::storage)?;
+            let who = Signature::new(&new.author.name, &new.author.email, &Time::new(new.time, 0)).map_err(|_| {
+                Error::invalid(
+                    "the author",
+                    &new.author.name,
+                    "name and email must not be empty or hold <, > or line feeds",
+                )
+            })?;
+            if new.message.contains('\0') {
+                return Err(Error::invalid("the commit message", &new.message, "it holds a zero byte"));
+            }
+            let mut message = new.message;
+            if !message.ends_with('\n') {
+                message.push('\n');
+            }
+            repository.commit(None, &who, &who, &message, &tree, &[&parent]).map(commit_id).map_err(Error::storage)
+        })
+    }
+}
+
+fn write_tree(repository: &Repository, parent: &Commit<'_>, files: &[(String, Vec<u8>)]) -> Result<git2::Oid, Error> {
+    let base = parent.tree().map_err(Error::storage)?;
+    let mut updates = BTreeMap::new();
+    for (path, bytes) in files {
+        let parts = parts(path)?;
+        let mode = mode_at(repository, parent, path, &parts)?;
+        updates.insert(parts.join("/"), (bytes, mode));
+    }
+    if updates.is_empty() {
+        return Ok(base.id());
+    }
+    let mut builder = TreeUpdateBuilder::new();
+    for (path, (bytes, mode)) in &updates {
+        builder.upsert(path.as_str(), repository.blob(bytes).map_err(Error::storage)?, *mode);
+    }
+    builder.create_updated(repository, &base).map_err(|error| match error.class() {
+        // A name such as `.git`, or a file and a folder of one name.
+        git2::ErrorClass::Tree => Error::invalid("a path", error.message(), "git does not allow it"),
+        _ => Error::storage(error),
+    })
+}
+
+/// The mode that the file at `path` has and keeps.
+fn mode_at(repository: &Repository, parent: &Commit<'_>, path: &str, parts: &[&str]) -> Result<FileMode, Error> {
+    for depth in 1..parts.len() {
+        let above = find(repository, parent, &parts[..depth])?;
+        if above.is_some_and(|entry| entry.kind != Kind::Folder) {
+            return Err(Error::invalid(
+                "the path",
+                path,
+                "it lies below something that is no folder, such as a symbolic link",
+            ));
+        }
+    }
+    let kind =
+        if parts.is_empty() { Some(Kind::Folder) } else { find(repository, parent, parts)?.map(|entry| entry.kind) };
+    match kind {
+        None | Some(Kind::File) => Ok(FileMode::Blob),
+        Some(Kind::Executable) => Ok(FileMode::BlobExecutable),
+        Some(Kind::Symlink) => {
+            Err(Error::invalid("the path", path, "it is a symbolic link, and those are never replaced"))
+        }
+        Some(Kind::Folder | Kind::Submodule) => Err(Error::invalid("the path", path, "it is a folder or a submodule")),
+    }
+}

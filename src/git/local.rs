@@ -1,0 +1,62 @@
+//! `file://` remotes: the repository is opened in place. In: its URL. Out: a branch's head; a compare-and-swap of it.
+
+use git2::{ErrorCode, Oid, Repository};
+use reqwest::Url;
+
+use super::mirror::commit_id;
+use super::{Error, Pushed};
+use crate::revision::CommitId;
+
+fn open(url: &Url) -> Result<Repository, Error> {
+    let path = url
+        .to_file_path()
+        .map_err(|()| Error::UnsupportedUrl { reason: "a file url needs an absolute path and no host" })?;
+    Repository::open(path).map_err(|error| match error.code() {
+        ErrorCode::NotFound => Error::RepositoryNotFound,
+        _ => Error::storage(error),
+    })
+}
+
+/// The commit of the ref `name`.
+pub fn head(url: &Url, name: &str) -> Result<Option<CommitId>, Error> {
+    read_head(&open(url)?, name)
+}
+
+fn read_head(repository: &Repository, name: &str) -> Result<Option<CommitId>, Error> {
+    match repository.refname_to_id(name) {
+        Ok(id) => Ok(Some(commit_id(id))),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(Error::storage(error)),
+    }
+}
+
+/// Stores the pack there and moves the ref from `old` (nothing: it must not exist) to `new`, under Git's own lock. No hooks run.
+pub fn push(url: &Url, name: &str, old: Option<Oid>, new: Oid, pack: &[u8]) -> Result<Pushed, Error> {
+    use std::io::Write;
+    let repository = open(url)?;
+    if !repository.is_bare() && repository.head().is_ok_and(|head| head.name() == Ok(name)) {
+        return Err(Error::rejected("the branch is checked out there"));
+    }
+    let odb = repository.odb().map_err(Error::storage)?;
+    let mut writer = odb.packwriter().map_err(Error::storage)?;
+    writer.write_all(pack).map_err(|error| Error::Storage { message: error.to_string(), damaged: false })?;
+    writer.commit().map_err(Error::storage)?;
+    let log = "push by tagboat";
+    let moved = match old {
+        Some(old) => repository.reference_matching(name, new, true, old, log),
+        None => repository.reference(name, new, false, log),
+    };
+    match moved {
+        Ok(_) => Ok(Pushed::Done),
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorCode::Modified | ErrorCode::Exists | ErrorCode::NotFound | ErrorCode::Locked
+            ) =>
+        {
+            let is_there = read_head(&repository, name)? == Some(commit_id(new));
+            Ok(if is_there { Pushed::Done } else { Pushed::Moved })
+        }
+        Err(error) => Err(Error::storage(error)),
+    }
+}

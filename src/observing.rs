@@ -1,0 +1,218 @@
+//! Loop two's eyes: watches of every kind that matters to a GitSync, what they say of its objects' health, and whose rights they use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+
+use crate::api::GitSync;
+use crate::api::condition::Reason;
+use crate::api::git_sync::ObjectHealth;
+use crate::clock::Now;
+use crate::cluster::watches::{Listener, Seen, WatchKey};
+use crate::cluster::{Error, Identity};
+use crate::context::{Context, synced};
+use crate::failure::Failure;
+use crate::object::{Gvk, Manifest};
+use crate::sync::health::Health;
+use crate::sync::inventory::Inventory;
+use crate::sync::observed::{Owner, Table};
+
+/// How long a watch may take to list for the first time.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a workload may be unhealthy before its pods are looked at.
+pub(crate) const PODS_AFTER: Duration = Duration::from_secs(1);
+
+/// The watches of a run, by kind and namespace.
+pub type Keys = BTreeMap<(Gvk, String), WatchKey>;
+
+/// Hands what the watches see to the table, and wakes whom it concerns.
+pub fn listener(table: Arc<Table>, wake: mpsc::UnboundedSender<ObjectRef<GitSync>>) -> Listener {
+    Arc::new(move |key: &WatchKey, seen: Seen| {
+        let view = view(key);
+        let owners = match (key.is_owned, seen) {
+            (true, Seen::Restarted) => {
+                table.restart(&view);
+                Vec::new()
+            }
+            (true, Seen::Listed) => table.listed(&view),
+            (true, Seen::Object(object)) => table.see(&view, &object),
+            (true, Seen::Gone(object)) => table.gone(&view, &object).into_iter().collect(),
+            (false, Seen::Object(pod)) => table.see_pod(&view, &pod),
+            (false, Seen::Gone(pod)) => {
+                table.forget_pod(&view, pod.pointer("/metadata/name").and_then(|n| n.as_str()).unwrap_or_default())
+            }
+            (false, _) => Vec::new(),
+        };
+        for (namespace, name) in owners {
+            let _ = wake.send(ObjectRef::new(&name).within(&namespace));
+        }
+    })
+}
+
+/// The name under which the table knows a watch.
+pub(crate) fn view(key: &WatchKey) -> String {
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    format!("{}|{}|{}|{namespace}|{}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
+}
+
+/// Namespace and name, as the owner labels hold them.
+pub(crate) fn owner(sync: &GitSync) -> Owner {
+    (sync.namespace().unwrap_or_default(), sync.name_any())
+}
+
+/// Whose rights a GitSync uses.
+pub(crate) fn identity(sync: &GitSync, context: &Context) -> Identity {
+    match sync.spec.service_account_name.clone().or_else(|| context.settings.default_service_account.clone()) {
+        Some(name) => Identity::ServiceAccount { namespace: sync.namespace().unwrap_or_default(), name },
+        None => Identity::Controller,
+    }
+}
+
+/// What could be watched, and what not.
+#[derive(Default)]
+pub(crate) struct Watched {
+    /// The watches.
+    pub keys: Keys,
+    /// Kinds and namespaces that the identity may not see.
+    pub denied: BTreeMap<(Gvk, String), Failure>,
+}
+
+/// Starts what is not watched yet and waits for the first lists. The controller watches whole kinds; a service account only
+/// where its objects are, as its rights end there.
+///
+/// # Errors
+/// When the server can't be asked. What is denied stops nothing else.
+pub(crate) async fn start(
+    context: &Context,
+    identity: &Identity,
+    wanted: BTreeSet<(Gvk, String)>,
+) -> Result<Watched, Failure> {
+    let mut watched = Watched::default();
+    let mut states = BTreeMap::new();
+    for (gvk, namespace) in wanted {
+        let everywhere = *identity == Identity::Controller && context.settings.namespace.is_none();
+        let in_namespace = Some(namespace.clone()).filter(|namespace| !namespace.is_empty() && !everywhere);
+        let key = WatchKey { identity: identity.clone(), gvk: gvk.clone(), namespace: in_namespace, is_owned: true };
+        match context.watches.start(&key).await {
+            Ok(state) => {
+                states.insert(key.clone(), state);
+                watched.keys.insert((gvk, namespace), key);
+            }
+            // Its definition may come with a stage of this very run.
+            Err(Error::UnknownKind { .. }) => {}
+            Err(error) => return Err(cluster_failure(&error)),
+        }
+    }
+    let listed = states.into_iter().map(|(key, state)| async move {
+        let listed = tokio::time::timeout(LIST_TIMEOUT, synced(state)).await;
+        let listed = listed.unwrap_or_else(|_| Err("no list within 30 s".to_owned()));
+        listed
+            .err()
+            .map(|reason| (key.clone(), format!("{} can't watch {}: {reason}", key.identity, key.gvk.kind), reason))
+    });
+    for (key, message, reason) in futures::future::join_all(listed).await.into_iter().flatten() {
+        if !reason.contains("forbidden") {
+            return Err(Failure::retry(Reason::ClusterUnavailable, message));
+        }
+        let failure = Failure::user(Reason::AccessDenied, message);
+        let hidden = watched.keys.iter().filter(|(_, other)| **other == key);
+        watched.denied.extend(hidden.map(|(place, _)| (place.clone(), failure.clone())));
+        watched.keys.retain(|_, other| *other != key);
+    }
+    Ok(watched)
+}
+
+/// What is remembered of a GitSync whose objects are not all healthy.
+#[derive(Debug, Clone, Default)]
+pub struct Unhealthy {
+    /// Since when.
+    pub since: Option<Instant>,
+    /// The watches of their pods.
+    pods: BTreeSet<WatchKey>,
+}
+
+/// How every object fares; for workloads that stay unhealthy their pods are watched, as the reason stands there.
+pub(crate) async fn health(
+    context: &Context,
+    sync: &GitSync,
+    manifests: &[&Manifest],
+    keys: &Keys,
+    memory: &mut Unhealthy,
+    now: Now,
+) -> Vec<ObjectHealth> {
+    let mut unhealthy = Vec::new();
+    let mut pods = BTreeSet::new();
+    let looks_at_pods = memory.since.is_some() && now.until(memory.since, PODS_AFTER).is_zero();
+    for manifest in manifests {
+        let key = keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone()));
+        let entry = key.and_then(|key| context.table.get(&view(key), &manifest.key));
+        let (mut status, mut message) = match entry.as_ref().map(|entry| &entry.health) {
+            Some(Health::Healthy) => continue,
+            Some(Health::Progressing(message)) => ("Progressing", message.clone()),
+            Some(Health::Failed(message)) => ("Failed", message.clone()),
+            None => ("Missing", "not seen in the cluster yet".to_owned()),
+        };
+        if let Some(selector) = entry.and_then(|entry| entry.selector).filter(|_| looks_at_pods) {
+            let watch = pods_of(sync, context, &manifest.key.namespace);
+            if let Some(trouble) = context.table.trouble(&view(&watch), &selector) {
+                (status, message) = ("Failed", trouble);
+            }
+            pods.insert(watch);
+        }
+        unhealthy.push(ObjectHealth { object: manifest.key.to_string(), status: status.to_owned(), message });
+    }
+    watch_pods(context, &owner(sync), memory, pods).await;
+    memory.since = if unhealthy.is_empty() { None } else { memory.since.or(Some(now.steady)) };
+    unhealthy
+}
+
+fn pods_of(sync: &GitSync, context: &Context, namespace: &str) -> WatchKey {
+    let (gvk, namespace) = (Gvk::new("v1", "Pod"), Some(namespace.to_owned()));
+    WatchKey { identity: identity(sync, context), gvk, namespace, is_owned: false }
+}
+
+async fn watch_pods(context: &Context, owner: &Owner, memory: &mut Unhealthy, wanted: BTreeSet<WatchKey>) {
+    for key in memory.pods.difference(&wanted) {
+        if context.table.leave_pods(&view(key), owner) {
+            context.watches.stop(key);
+        }
+    }
+    for key in wanted.difference(&memory.pods) {
+        context.table.wait_for_pods(&view(key), owner);
+        if let Err(error) = context.watches.start(key).await {
+            tracing::debug!("pods are not watched: {error}");
+        }
+    }
+    memory.pods = wanted;
+}
+
+/// The kind and namespace of everything that is owned.
+pub(crate) fn places(owned: &Inventory) -> impl Iterator<Item = (Gvk, String)> {
+    owned.objects().map(|(key, version)| {
+        let gvk = Gvk { group: key.group.clone(), version: version.to_owned(), kind: key.kind.clone() };
+        (gvk, key.namespace.clone())
+    })
+}
+
+/// The reason for a failed request.
+pub(crate) fn reason(error: &Error) -> Reason {
+    match error {
+        Error::Forbidden { .. } => Reason::AccessDenied,
+        Error::Unavailable(_) => Reason::ClusterUnavailable,
+        _ => Reason::ApplyFailed,
+    }
+}
+
+/// What a failed request means for the GitSync.
+pub(crate) fn cluster_failure(error: &Error) -> Failure {
+    let reason = reason(error);
+    if error.is_transient() {
+        Failure::retry(reason, error.to_string())
+    } else {
+        Failure::user(reason, error.to_string())
+    }
+}

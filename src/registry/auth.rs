@@ -1,0 +1,201 @@
+//! How a registry wants to be asked. In: its challenge (RFC 9110 section 11, OCI distribution token protocol) and a
+//! credential. Out: the header for the next request. Must never send a secret to a place that may not see it.
+
+#![expect(clippy::disallowed_methods, reason = "a token's age")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Method, Request, Url};
+use serde::Deserialize;
+
+use super::credential::Credential;
+use super::error::{Error, Place};
+use super::wire::{Answer, Wire, authority};
+use crate::image::Repository;
+
+/// A token that says nothing lives this long (distribution's token specification).
+const TOKEN_LIFE: u64 = 60;
+/// No token is believed longer than this.
+const TOKEN_LIFE_LONGEST: u64 = 3600;
+/// The longest token that is put into a header, in bytes.
+const TOKEN_BYTES: usize = 64 << 10;
+
+/// What a registry's challenge asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// User and password with each request.
+    Basic,
+    /// A token from a token server.
+    Bearer(Grant),
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Grant {
+    /// The token server's address.
+    pub realm: String,
+    /// The name that the registry goes by there; may be empty.
+    pub service: String,
+    /// The repository and what to do with it.
+    pub scope: String,
+}
+
+/// The token of one grant, fetched by one caller at a time.
+#[derive(Default)]
+pub(super) struct Token(tokio::sync::Mutex<Option<(HeaderValue, Instant)>>);
+
+/// How to sign requests, learned from the last challenge.
+#[derive(Clone)]
+pub(super) enum Auth {
+    /// The same header each time.
+    Fixed(HeaderValue),
+    /// A token that is renewed.
+    Bearer(Grant, Arc<Token>),
+}
+
+/// The challenge in an answer; Bearer is preferred. `None` when there is none that we know.
+pub(super) fn challenge(headers: &HeaderMap, repository: &Repository) -> Option<Challenge> {
+    let mut basic = None;
+    for value in headers.get_all(WWW_AUTHENTICATE) {
+        for offered in value.to_str().ok().and_then(|text| http_auth::parse_challenges(text).ok()).unwrap_or_default() {
+            let param = |name: &str| {
+                let found = offered.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.to_unescaped()).filter(|text| !text.is_empty())
+            };
+            if offered.scheme.eq_ignore_ascii_case("basic") {
+                basic = Some(Challenge::Basic);
+            } else if offered.scheme.eq_ignore_ascii_case("bearer")
+                && let Some(realm) = param("realm")
+            {
+                let scope = param("scope").unwrap_or_else(|| format!("repository:{}:pull", repository.path()));
+                return Some(Challenge::Bearer(Grant { realm, service: param("service").unwrap_or_default(), scope }));
+            }
+        }
+    }
+    basic
+}
+
+/// The address of a token server, if it may be asked on behalf of this registry: not over plain HTTP when the registry itself
+/// is not, no credentials inside, and not on this machine or link unless the registry is there too (a registry must not make
+/// us ask a cloud's metadata service).
+pub(super) fn realm(text: &str, registry: &Url) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "the token server's address in its challenge is no URL")?;
+    match (url.scheme(), registry.scheme()) {
+        ("https", _) | ("http", "http") => {}
+        ("http", _) => return Err("its token server is on plain HTTP".to_owned()),
+        _ => return Err("its token server's address is neither http nor https".to_owned()),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("its token server's address holds credentials".to_owned());
+    }
+    if is_near(&url) && !is_near(registry) {
+        return Err(format!("its token server {} is an address of this machine or link", authority(&url)));
+    }
+    Ok(url)
+}
+
+fn is_near(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return true };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    match address.map(|address| address.to_canonical()) {
+        Ok(std::net::IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
+        Ok(std::net::IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+/// A header value that no debug print shows.
+pub(super) fn secret_value(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+impl Token {
+    /// A valid token that is not the one that the registry just refused.
+    pub(super) async fn value(
+        &self,
+        refused: Option<&HeaderValue>,
+        fetch: impl Future<Output = Result<(HeaderValue, Duration), Error>>,
+    ) -> Result<HeaderValue, Error> {
+        let mut kept = self.0.lock().await;
+        if let Some((value, until)) = &*kept
+            && *until > Instant::now()
+            && Some(value) != refused
+        {
+            return Ok(value.clone());
+        }
+        *kept = None;
+        let asked = Instant::now();
+        let (value, life) = fetch.await?;
+        *kept = Some((value.clone(), asked + life));
+        Ok(value)
+    }
+}
+
+/// Asks a token server: an identity token by POST (OAuth2), a password or nothing by GET.
+/// Returns the header and for how long to use it: a tenth of its life is left for the clocks and the way.
+pub(super) async fn fetch(
+    wire: &Wire,
+    realm: Url,
+    grant: &Grant,
+    credential: Option<&Credential>,
+    repository: &Repository,
+) -> Result<(HeaderValue, Duration), Error> {
+    let place = Place { host: authority(&realm), repository: repository.clone() };
+    let unfit = || place.authentication("the credential can't be put into a header");
+    let request = match credential.and_then(Credential::identity_token) {
+        Some(token) => exchange(realm, grant, token),
+        None => {
+            let mut url = realm;
+            url.query_pairs_mut().extend_pairs(named(grant));
+            let mut request = Request::new(Method::GET, url);
+            if let Some(basic) = credential.and_then(Credential::basic) {
+                request.headers_mut().insert(AUTHORIZATION, secret_value(&basic).ok_or_else(unfit)?);
+            }
+            request
+        }
+    };
+    let answer = wire.send(request, repository).await?;
+    if !answer.status.is_success() {
+        return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
+    }
+    read(&answer).map_err(|reason| place.malformed(reason))
+}
+
+fn named(grant: &Grant) -> impl Iterator<Item = (&str, &str)> {
+    let service = (!grant.service.is_empty()).then_some(("service", grant.service.as_str()));
+    service.into_iter().chain([("scope", grant.scope.as_str())])
+}
+
+/// The refresh token goes into the body, never into a URL.
+fn exchange(realm: Url, grant: &Grant, token: &str) -> Request {
+    let mut form = Url::parse("form:").expect("a constant");
+    let oauth = [("grant_type", "refresh_token"), ("client_id", "tagboat"), ("refresh_token", token)];
+    form.query_pairs_mut().extend_pairs(named(grant)).extend_pairs(oauth);
+    let mut request = Request::new(Method::POST, realm);
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    *request.body_mut() = Some(form.query().unwrap_or_default().to_owned().into());
+    request
+}
+
+fn read(answer: &Answer) -> Result<(HeaderValue, Duration), &'static str> {
+    #[derive(Deserialize)]
+    struct Body {
+        token: Option<String>,
+        access_token: Option<String>,
+        expires_in: Option<u64>,
+    }
+    let body: Body =
+        serde_json::from_slice(&answer.body).map_err(|_| "the token server's answer is no JSON with a token")?;
+    let token = [body.token, body.access_token].into_iter().flatten().find(|token| !token.is_empty());
+    let token = token.ok_or("the token server's answer holds no token")?;
+    if token.len() > TOKEN_BYTES {
+        return Err("the token server's token is too long");
+    }
+    let value = secret_value(&format!("Bearer {token}")).ok_or("the token server's token is no text for a header")?;
+    let life = Duration::from_secs(body.expires_in.unwrap_or(TOKEN_LIFE).min(TOKEN_LIFE_LONGEST));
+    Ok((value, life - life / 10))
+}

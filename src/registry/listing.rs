@@ -1,0 +1,138 @@
+//! All tags of a repository, page by page. In: a session and what the last listing left. Out: the whole list or an error.
+//! A listing that breaks off leaves nothing behind; must never pass on a part of one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use reqwest::Url;
+use sha2::{Digest as _, Sha256};
+
+use super::Tags;
+use super::auth::Auth;
+use super::error::{Complaint, Error, Place};
+use super::page::{self, Names};
+use super::session::Session;
+use super::wire::Answer;
+use crate::image::{Repository, Tag};
+
+/// How many tags a page is asked to hold, as ECR takes no more; a registry may send fewer.
+const PAGE_SIZE: &str = "1000";
+
+/// What one listing leaves for the next one of the same repository and credential.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// How the registry wants to be asked.
+    auth: Option<Auth>,
+    /// The registry refuses to be asked for a page's size.
+    unsized_pages: bool,
+    /// The last whole listing: a hash of its bodies, and what they held.
+    last: Option<([u8; 32], Tags)>,
+}
+
+/// The bodies of all pages, and a hash of them.
+struct Bodies {
+    pages: Vec<Vec<u8>>,
+    hash: [u8; 32],
+}
+
+/// Lists all tags. When every byte is as last time, nothing is parsed and the same list is returned.
+pub(super) async fn list(session: &Session, repository: &Repository, memory: &mut Memory) -> Result<Tags, Error> {
+    let bodies = bodies(session, repository, memory).await?;
+    if let Some((hash, tags)) = &memory.last
+        && *hash == bodies.hash
+    {
+        return Ok(Tags { unchanged: true, ..tags.clone() });
+    }
+    let place = session.place(repository);
+    let mut tags = whole(&bodies.pages, repository, session.limits().tags).map_err(|reason| place.malformed(reason))?;
+    if let Some((_, last)) = &memory.last
+        && last.fingerprint == tags.fingerprint
+        && last.skipped == tags.skipped
+    {
+        tags = Tags { unchanged: true, ..last.clone() };
+    }
+    memory.last = Some((bodies.hash, tags.clone()));
+    Ok(tags)
+}
+
+async fn bodies(session: &Session, repository: &Repository, memory: &mut Memory) -> Result<Bodies, Error> {
+    let place = session.place(repository);
+    let limits = session.limits();
+    let plain = session.url(&format!("{}/tags/list", repository.path()));
+    let mut url = plain.clone();
+    if !memory.unsized_pages {
+        url.query_pairs_mut().append_pair("n", PAGE_SIZE);
+    }
+    let mut seen = HashSet::from([url.clone()]);
+    let (mut pages, mut hash, mut total) = (Vec::new(), Sha256::new(), 0);
+    loop {
+        let answer = session.get(url.clone(), repository, &mut memory.auth).await?;
+        if pages.is_empty() && url != plain && refuses_size(&answer) {
+            memory.unsized_pages = true;
+            url = plain.clone();
+            continue;
+        }
+        total += answer.body.len();
+        if total > limits.list_bytes {
+            return Err(place.malformed(format!("its list is longer than {} bytes", limits.list_bytes)));
+        }
+        let next = next(&answer, &place)?;
+        hash.update((answer.body.len() as u64).to_be_bytes());
+        hash.update(&answer.body);
+        pages.push(answer.body);
+        let Some(next) = next else { break };
+        if pages.len() >= limits.pages {
+            return Err(place.malformed(format!("its list has more than {} pages", limits.pages)));
+        }
+        if !seen.insert(next.clone()) {
+            return Err(place.malformed("its Links to next pages go in a circle"));
+        }
+        url = next;
+    }
+    Ok(Bodies { pages, hash: hash.finalize().into() })
+}
+
+/// Checks a page's outside; returns the address of the page after it.
+fn next(answer: &Answer, place: &Place) -> Result<Option<Url>, Error> {
+    if !answer.status.is_success() {
+        return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
+    }
+    page::is_json(&answer.headers).map_err(|reason| place.malformed(reason))?;
+    page::next(&answer.headers, &answer.url).map_err(|reason| place.malformed(reason))
+}
+
+/// `n` too large, or not known at all (distribution's and Quay's codes).
+fn refuses_size(answer: &Answer) -> bool {
+    let code = || Complaint::read(&answer.body).code;
+    matches!(answer.status.as_u16(), 400 | 405 | 414 | 422)
+        || (answer.status.is_client_error()
+            && (code() == "PAGINATION_NUMBER_INVALID" || code().starts_with("TOO_MANY_TAGS")))
+}
+
+/// The tags of all pages, sorted, each once.
+fn whole(pages: &[Vec<u8>], repository: &Repository, limit: usize) -> Result<Tags, String> {
+    let path = repository.path();
+    let mut all = Names::default();
+    for body in pages {
+        let names = page::read(body, &path)?;
+        all.tags.extend(names.tags);
+        all.skipped = all.skipped.saturating_add(names.skipped);
+        if all.tags.len() > limit {
+            return Err(format!("its list has more than {limit} tags"));
+        }
+    }
+    all.tags.sort_unstable();
+    all.tags.dedup();
+    let fingerprint = fingerprint(&all.tags);
+    Ok(Tags { tags: Arc::from(all.tags), fingerprint, unchanged: false, skipped: all.skipped })
+}
+
+/// A tag holds no line feed, so that two lists never look the same.
+fn fingerprint(tags: &[Tag]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for tag in tags {
+        hash.update(tag.as_str().as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,157 @@
+//! One registry as one credential sees it. In: an address below `/v2/`. Out: the answer, after whatever authentication the
+//! registry asked for. Nothing is shared between credentials; must never send one where the registry did not ask for it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Method, Request, StatusCode, Url};
+
+use super::auth::{self, Auth, Challenge, Grant, Token};
+use super::credential::Credential;
+use super::error::{Error, Place};
+use super::pool::Pool;
+use super::wire::{Answer, Wire, World, authority};
+use crate::image::Repository;
+
+/// A registry, a credential or none, and the tokens that it got.
+pub(super) struct Session {
+    wire: Wire,
+    base: Url,
+    credential: Option<Credential>,
+    tokens: Pool<Grant, Token>,
+}
+
+impl Session {
+    /// The session of a credential at the registry with this address.
+    pub(super) fn new(world: &Arc<World>, base: Url, credential: Option<Credential>) -> Result<Self, String> {
+        Ok(Self { wire: Wire::new(world, &base)?, base, credential, tokens: Pool::default() })
+    }
+
+    /// The address of a registry: its host, HTTPS unless the user asked for plain HTTP. Docker Hub's API has a host of its own.
+    pub(super) fn base(repository: &Repository, insecure: bool) -> Result<Url, String> {
+        let host = match repository.host() {
+            host if host == "docker.io" => "registry-1.docker.io".to_owned(),
+            host => host,
+        };
+        let scheme = if insecure { "http" } else { "https" };
+        Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| format!("{host} is no host: {error}"))
+    }
+
+    /// An address below `/v2/`; the path's parts are made of harmless characters ([`Repository`]).
+    pub(super) fn url(&self, below: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v2/{below}"));
+        url
+    }
+
+    pub(super) fn limits(&self) -> &super::Limits {
+        self.wire.limits()
+    }
+
+    pub(super) fn place(&self, repository: &Repository) -> Place {
+        Place { host: authority(&self.base), repository: repository.clone() }
+    }
+
+    /// Asks with what was learned before; when the registry wants something else, learns it and asks once more.
+    pub(super) async fn get(
+        &self,
+        url: Url,
+        repository: &Repository,
+        learned: &mut Option<Auth>,
+    ) -> Result<Answer, Error> {
+        let asked = self.try_get(url, repository, learned).await;
+        let refused = |answer: &Answer| answer.status == StatusCode::UNAUTHORIZED;
+        if asked.as_ref().map_or_else(|error| matches!(error, Error::Authentication { .. }), refused) {
+            *learned = None; // the registry's way of asking may have changed: begin anew next time
+        }
+        asked
+    }
+
+    async fn try_get(&self, url: Url, repository: &Repository, learned: &mut Option<Auth>) -> Result<Answer, Error> {
+        let signature = match learned {
+            Some(auth) => Some(self.signature(auth, None, repository).await?),
+            None => None,
+        };
+        let answer = self.wire.send(request(url.clone(), signature.clone()), repository).await?;
+        if !self.wants_signature(&answer, signature.is_some()) {
+            return Ok(answer);
+        }
+        let mut challenge = auth::challenge(&answer.headers, repository);
+        if challenge.is_none() && signature.is_none() {
+            // Some registries say how to ask only there.
+            let ping = self.wire.send(request(self.base.clone(), None), repository).await?;
+            challenge = auth::challenge(&ping.headers, repository);
+        }
+        let Some(challenge) = challenge else { return Ok(answer) };
+        let auth = self.learn(challenge, repository)?;
+        let renewed = self.signature(&auth, signature.as_ref(), repository).await?;
+        *learned = Some(auth);
+        if Some(&renewed) == signature.as_ref() {
+            return Ok(answer);
+        }
+        self.wire.send(request(url, Some(renewed)), repository).await
+    }
+
+    /// A private repository may look missing or forbidden to the unknown.
+    fn wants_signature(&self, answer: &Answer, signed: bool) -> bool {
+        match answer.status {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::FORBIDDEN => !signed,
+            StatusCode::NOT_FOUND => !signed && self.credential.is_some(),
+            _ => false,
+        }
+    }
+
+    fn learn(&self, challenge: Challenge, repository: &Repository) -> Result<Auth, Error> {
+        let place = self.place(repository);
+        let fixed = |text: &str| match auth::secret_value(text) {
+            Some(value) => Ok(Auth::Fixed(value)),
+            None => Err(place.authentication("the credential can't be put into a header")),
+        };
+        match (challenge, &self.credential) {
+            (Challenge::Basic, None) => {
+                Err(place.authentication("it wants a user name and a password, and there is no credential for it"))
+            }
+            (Challenge::Basic, Some(credential)) => match credential.basic() {
+                Some(basic) => fixed(&basic),
+                None => Err(place.authentication("it wants a user name and a password, the pull secret holds a token")),
+            },
+            (Challenge::Bearer(grant), credential) => match credential.as_ref().and_then(Credential::registry_token) {
+                Some(token) => fixed(&format!("Bearer {token}")),
+                None => {
+                    let token: Result<_, Infallible> = self.tokens.get(grant.clone(), || Ok(Token::default()));
+                    match token {
+                        Ok(token) => Ok(Auth::Bearer(grant, token)),
+                    }
+                }
+            },
+        }
+    }
+
+    async fn signature(
+        &self,
+        auth: &Auth,
+        refused: Option<&HeaderValue>,
+        repository: &Repository,
+    ) -> Result<HeaderValue, Error> {
+        match auth {
+            Auth::Fixed(value) => Ok(value.clone()),
+            Auth::Bearer(grant, token) => {
+                let realm =
+                    auth::realm(&grant.realm, &self.base).map_err(|reason| self.place(repository).malformed(reason))?;
+                let fetch = auth::fetch(&self.wire, realm, grant, self.credential.as_ref(), repository);
+                token.value(refused, fetch).await
+            }
+        }
+    }
+}
+
+fn request(url: Url, signature: Option<HeaderValue>) -> Request {
+    let mut request = Request::new(Method::GET, url);
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(signature) = signature {
+        request.headers_mut().insert(AUTHORIZATION, signature);
+    }
+    request
+}

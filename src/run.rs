@@ -1,0 +1,264 @@
+//! The controller's life: clients, the four flows, HTTP, signals. The only place that spawns.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use futures::{FutureExt, StreamExt, stream};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client, Config};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
+use crate::cluster::Cluster;
+use crate::cluster::watches::{Job, Watches};
+use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
+use crate::http::{self, Readiness};
+use crate::registry::{Limits, Registry};
+use crate::sync::observed::Table;
+use crate::telemetry::Metrics;
+use crate::{observing, source, sync, update};
+
+/// What `tagboat run` was told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The kubeconfig; the usual places when none.
+    pub kubeconfig: Option<PathBuf>,
+    /// The only namespace to serve; all when none.
+    pub namespace: Option<String>,
+    /// Where to answer over HTTP.
+    pub listen: SocketAddr,
+    /// How many objects of a kind are reconciled at once.
+    pub concurrency: u16,
+    /// The rest.
+    pub settings: Settings,
+}
+
+/// Runs until SIGTERM or SIGINT: then no new work is taken, and what runs is finished.
+///
+/// # Errors
+/// When it can't start, or when one of its parts ends by itself.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let client = client(options.kubeconfig.as_deref()).await?;
+    let listener = http::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
+    let (jobs, spawned) = mpsc::unbounded_channel();
+    let flows = Flows::new(&client, options.namespace.as_deref(), options.concurrency);
+    let (start, started) = watch::channel(false);
+    let listed = watch::Sender::new(0);
+    let context = Arc::new(context(Cluster::new(client), &flows, options.settings, jobs, started));
+    let stop = CancellationToken::new();
+    let readiness = Readiness::default();
+    let metrics = {
+        let context = context.clone();
+        Arc::new(move || context.metrics.text())
+    };
+
+    let mut tasks = JoinSet::new();
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    {
+        let answers = stop.clone().run_until_cancelled_owned(http::serve(listener, readiness.clone(), metrics));
+        tasks.spawn(answers.map(|ended| ended.unwrap_or(Ok(())).context("http")));
+        tasks.spawn(background(spawned, stop.clone()).map(Ok));
+        let Flows { repos, policies, updates, syncs } = flows;
+        tasks.spawn(repos.run(context.clone(), stop.clone(), listed.clone(), source::reconcile).map(Ok));
+        tasks.spawn(policies.run(context.clone(), stop.clone(), listed.clone(), crate::watch::reconcile).map(Ok));
+        tasks.spawn(updates.run(context.clone(), stop.clone(), listed.clone(), update::reconcile).map(Ok));
+        tasks.spawn(syncs.run(context, stop.clone(), listed.clone(), sync::reconcile).map(Ok));
+        tasks.spawn(ready(listed.subscribe(), start, readiness, stop.clone()).map(Ok));
+    }
+    tracing::info!(listen = %options.listen, "started");
+    let ended = tokio::select! {
+        signal = signal() => signal.map(|signal| tracing::info!(signal, "stopping")),
+        ended = first_end(&mut tasks) => ended,
+    };
+    stop.cancel();
+    let patience = std::time::Duration::from_secs(5);
+    let _ = tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} }).await;
+    ended
+}
+
+/// A client without retries of its own: the flows decide when to try again.
+async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let kubeconfig =
+                kube::config::Kubeconfig::read_from(path).with_context(|| format!("read {}", path.display()))?;
+            Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await.context("no kubeconfig given or found, and not in a cluster")?,
+    };
+    config.default_retry = false;
+    Client::try_from(config).context("make the client of the API server")
+}
+
+struct Flow<K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static> {
+    controller: Controller<K>,
+    wake: mpsc::UnboundedSender<ObjectRef<K>>,
+}
+
+impl<K> Flow<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    fn new(client: &Client, namespace: Option<&str>, concurrency: u16) -> Self {
+        let api = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let (wake, woken) = mpsc::unbounded_channel();
+        let woken = stream::unfold(woken, |mut woken| async { woken.recv().await.map(|object| (object, woken)) });
+        let controller = Controller::new(api, watcher::Config::default())
+            .with_config(kube::runtime::controller::Config::default().concurrency(concurrency))
+            .reconcile_on(woken);
+        Self { controller, wake }
+    }
+
+    fn store(&self) -> Store<K> {
+        self.controller.store()
+    }
+
+    async fn run<F, R>(self, context: Arc<Context>, stop: CancellationToken, listed: watch::Sender<usize>, reconcile: F)
+    where
+        F: Fn(Arc<K>, Arc<Context>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Action> + Send + 'static,
+    {
+        let reconcile = move |object: Arc<K>, context: Arc<Context>| {
+            let (reconcile, mut started) = (reconcile.clone(), context.started.clone());
+            async move {
+                // An object that is not in its store yet is not an object that does not exist.
+                let _ = started.wait_for(|started| *started).await;
+                Ok::<Action, std::convert::Infallible>(reconcile(object, context).await)
+            }
+        };
+        // In one task with its controller: a store wakes only one of several tasks that wait for it.
+        let store = self.store();
+        let seen = async move {
+            if store.wait_until_ready().await.is_ok() {
+                listed.send_modify(|kinds| *kinds += 1);
+            }
+        };
+        let never = |_: Arc<K>, error: &std::convert::Infallible, _: Arc<Context>| match *error {};
+        let runs = self.controller.graceful_shutdown_on(stop.cancelled_owned()).run(reconcile, never, context);
+        let runs = runs.for_each(|ran| async move {
+            if let Err(error) = ran {
+                tracing::debug!("{}", crate::failure::chain(&error));
+            }
+        });
+        tokio::join!(seen, runs);
+    }
+}
+
+struct Flows {
+    repos: Flow<ConfigRepo>,
+    policies: Flow<ImagePolicy>,
+    updates: Flow<ImageUpdate>,
+    syncs: Flow<GitSync>,
+}
+
+impl Flows {
+    fn new(client: &Client, namespace: Option<&str>, concurrency: u16) -> Self {
+        Self {
+            repos: Flow::new(client, namespace, concurrency),
+            policies: Flow::new(client, namespace, concurrency),
+            updates: Flow::new(client, namespace, concurrency),
+            syncs: Flow::new(client, namespace, concurrency),
+        }
+    }
+}
+
+fn context(
+    cluster: Cluster,
+    flows: &Flows,
+    settings: Settings,
+    jobs: mpsc::UnboundedSender<Job>,
+    started: watch::Receiver<bool>,
+) -> Context {
+    let table = Arc::new(Table::default());
+    let wakes = Wakes {
+        config_repos: flows.repos.wake.clone(),
+        image_policies: flows.policies.wake.clone(),
+        image_updates: flows.updates.wake.clone(),
+        git_syncs: flows.syncs.wake.clone(),
+    };
+    let listener = observing::listener(table.clone(), wakes.git_syncs.clone());
+    Context {
+        watches: Watches::new(cluster.clone(), listener, jobs),
+        cluster,
+        registry: Registry::new(concat!("tagboat/", env!("CARGO_PKG_VERSION")), Limits::default()),
+        settings,
+        ground: Ground::default(),
+        stores: Stores {
+            config_repos: flows.repos.store(),
+            image_policies: flows.policies.store(),
+            image_updates: flows.updates.store(),
+            git_syncs: flows.syncs.store(),
+        },
+        started,
+        wakes,
+        table,
+        metrics: Metrics::default(),
+        policies: Memory::default(),
+        updates: Memory::default(),
+        syncs: Memory::default(),
+        repos: Memory::default(),
+    }
+}
+
+/// Runs the watches that the flows ask for.
+async fn background(mut jobs: mpsc::UnboundedReceiver<Job>, stop: CancellationToken) {
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            job = jobs.recv() => match job {
+                #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+                Some(job) => { running.spawn(job); }
+                None => return,
+            },
+            Some(ended) = running.join_next() => if let Err(error) = ended {
+                tracing::error!("a watch broke off: {error}");
+            },
+        }
+    }
+}
+
+/// Lets the flows decide, once the objects of all four kinds are known.
+async fn ready(
+    mut listed: watch::Receiver<usize>,
+    start: watch::Sender<bool>,
+    readiness: Readiness,
+    stop: CancellationToken,
+) {
+    if listed.wait_for(|kinds| *kinds == 4).await.is_ok() {
+        start.send_replace(true);
+        readiness.set();
+    }
+    stop.cancelled().await;
+}
+
+async fn first_end(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    match tasks.join_next().await {
+        Some(Ok(Ok(()))) | None => Err(anyhow::anyhow!("a part of the controller ended by itself")),
+        Some(Ok(Err(error))) => Err(error),
+        Some(Err(error)) => Err(anyhow::anyhow!("a part of the controller broke off: {error}")),
+    }
+}
+
+async fn signal() -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(tokio::select! { _ = term.recv() => "SIGTERM", _ = int.recv() => "SIGINT" })
+}

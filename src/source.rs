@@ -1,0 +1,174 @@
+//! GROUND: branch head → fetch → ConfigRepo status → wakes both loops.
+//!
+//! 1. is it time to ask, or was it asked for?  2. credentials (cluster)  3. head (git, one request)
+//! 4. fetch (git, only when the head is new)  5. status (pure, cluster)  6. wake what stands on it
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+pub mod login;
+pub mod status;
+
+use crate::api::condition::{Reason, ready};
+use crate::api::{ConfigRepo, ConfigRepoStatus};
+use crate::clock::{self, Now};
+use crate::cluster;
+use crate::context::{Context, Grounded, Progress, requested_at};
+use crate::failure::{Answer, Failure, chain};
+use crate::git::{self, Auth, Mirror, Remote};
+use crate::revision::{CommitId, Revision};
+use login::Login;
+use status::Outcome;
+
+/// What is remembered of a ConfigRepo.
+pub type Remembered = Progress<ConfigRepoStatus>;
+
+/// Brings what is known of one ConfigRepo up to date.
+pub async fn reconcile(repo: Arc<ConfigRepo>, context: Arc<Context>) -> Action {
+    let now = clock::now();
+    let mut memory = context.repos.get(&*repo);
+    let before = memory.status.clone().or_else(|| repo.status.clone()).unwrap_or_default();
+    let outcome = ground(&repo, &context, &mut memory, &before, now).await;
+    let status = status::next(&before, &outcome, repo.metadata.generation, requested_at(&*repo), now.wall);
+    let mut again = match &outcome {
+        Ok(Outcome::Suspended) => Duration::from_secs(24 * 3600),
+        Ok(Outcome::Grounded { .. }) => {
+            memory.failures = 0;
+            now.until(memory.asked, repo.spec.interval.0).max(Duration::from_secs(1))
+        }
+        Err(failure) => {
+            memory.failures += 1;
+            tracing::warn!(kind = "ConfigRepo", namespace = repo.namespace(), name = repo.name_any(), "{failure}");
+            failure.retry_after(memory.failures)
+        }
+    };
+    context.metrics.reconciled("ConfigRepo", outcome.as_ref().err().map(|failure| failure.reason));
+    match context.cluster.write_status(&*repo, &before, &status).await {
+        Ok(()) => memory.status = Some(status),
+        Err(error) => {
+            tracing::warn!(kind = "ConfigRepo", name = repo.name_any(), "status not written: {error}");
+            again = again.min(Duration::from_secs(2));
+        }
+    }
+    memory.generation = repo.metadata.generation;
+    context.repos.put(&*repo, memory);
+    if outcome.is_err() && ready(&before.conditions).is_none_or(|ready| ready.status != "False") {
+        // They say so if they have never seen it.
+        context.wake_dependants(&repo.namespace().unwrap_or_default(), &repo.name_any());
+    }
+    Action::requeue(again)
+}
+
+async fn ground(
+    repo: &ConfigRepo,
+    context: &Context,
+    memory: &mut Remembered,
+    before: &ConfigRepoStatus,
+    now: Now,
+) -> Result<Outcome, Failure> {
+    let (namespace, name) = (repo.namespace().unwrap_or_default(), repo.name_any());
+    let known = context.ground.head(&namespace, &name);
+    if repo.spec.suspend {
+        return Ok(Outcome::Suspended);
+    }
+    let is_asked_for = requested_at(repo) != before.last_handled_reconcile_at;
+    let is_due = now.until(memory.asked, repo.spec.interval.0).is_zero() || memory.failures > 0;
+    let is_same = memory.generation == repo.metadata.generation;
+    if let Some(known) = known.filter(|_| is_same && !is_asked_for && !is_due) {
+        return Ok(Outcome::Grounded { revision: known.revision });
+    }
+    memory.asked = Some(now.steady);
+    let (branch, url) = (&repo.spec.reference.branch, &repo.spec.url);
+    // The Secret is read again when the object changed, when somebody asks, and when the host no longer takes what it held.
+    let kept = context.ground.head(&namespace, &name).filter(|known| is_same && known.remote.url == *url);
+    let (mirror, mut remote, is_kept) = match kept {
+        Some(known) if !is_asked_for => (known.mirror, known.remote, true),
+        Some(known) => (known.mirror, self::remote(repo, context, &namespace).await?, false),
+        None => {
+            let key = format!("{namespace}/{name}/{url}");
+            let mirror = Mirror::open(&context.settings.data_dir, &key).map_err(|error| failure(&error, url))?;
+            (mirror, self::remote(repo, context, &namespace).await?, false)
+        }
+    };
+    let mut found = read(&mirror, &remote, branch).await;
+    if is_kept && matches!(found, Err(git::Error::Authentication { .. } | git::Error::RepositoryNotFound)) {
+        remote = self::remote(repo, context, &namespace).await?;
+        found = read(&mirror, &remote, branch).await;
+    }
+    let (commit, failed) = match (found, &before.revision) {
+        (Ok(commit), _) => (commit, None),
+        // What was read in an earlier life stays in use until the host answers again.
+        (Err(error), Some(last)) if last.branch == *branch && mirror.commit_info(&last.commit).is_ok() => {
+            (last.commit.clone(), Some(failure(&error, url)))
+        }
+        (Err(error), _) => return Err(failure(&error, url)),
+    };
+    let revision = Revision { branch: branch.clone(), commit };
+    if failed.is_some() && context.ground.head(&namespace, &name).is_some() {
+        return failed.map_or(Ok(Outcome::Grounded { revision }), Err);
+    }
+    if context.ground.set(&namespace, &name, Grounded { revision: revision.clone(), mirror, remote }) {
+        tracing::info!(namespace, name, revision = %revision, "new head");
+        context.wake_dependants(&namespace, &name);
+    }
+    failed.map_or(Ok(Outcome::Grounded { revision }), Err)
+}
+
+/// Asks for the head, and fetches it when it is new.
+async fn read(mirror: &Mirror, remote: &Remote, branch: &str) -> Result<CommitId, git::Error> {
+    let commit = mirror.head(remote, branch).await?;
+    mirror.fetch(remote, branch, &commit).await?;
+    Ok(commit)
+}
+
+async fn remote(repo: &ConfigRepo, context: &Context, namespace: &str) -> Result<Remote, Failure> {
+    let url = repo.spec.url.clone();
+    if url.starts_with("file:") && !context.settings.allow_file_urls {
+        return Err(Failure::user(
+            Reason::InvalidSpec,
+            "spec.url: file:// is refused unless the controller runs with --allow-file-urls",
+        ));
+    }
+    let auth = match &repo.spec.secret_ref {
+        None => Auth::None,
+        Some(secret) => {
+            let data = context.cluster.secret(namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
+            match login::login(&data)
+                .map_err(|reason| Failure::user(Reason::InvalidSecret, format!("Secret {}: {reason}", secret.name)))?
+            {
+                Login::Basic { username, password } => Auth::Basic { username, password },
+                Login::Bearer(token) => Auth::Bearer(token),
+            }
+        }
+    };
+    Ok(Remote { url, auth, timeout: repo.spec.timeout.0 })
+}
+
+/// What a Secret that can't be read means.
+pub(crate) fn secret_failure(error: &cluster::Error) -> Failure {
+    match error {
+        cluster::Error::NotFound(_) => Failure::user(Reason::InvalidSecret, error.to_string()),
+        cluster::Error::Forbidden { .. } => Failure::user(Reason::AccessDenied, error.to_string()),
+        _ => Failure::retry(Reason::ClusterUnavailable, error.to_string()),
+    }
+}
+
+/// What a failed Git operation means for the object that wanted it.
+pub(crate) fn failure(error: &git::Error, url: &str) -> Failure {
+    let message = format!("{url}: {}", chain(error));
+    let reason = match error {
+        git::Error::Authentication { .. } => Reason::GitAuthenticationFailed,
+        git::Error::BranchNotFound { .. } => Reason::BranchNotFound,
+        git::Error::UnsupportedUrl { .. } => Reason::InvalidSpec,
+        // A hook or a protection may be lifted without anything that we see, so the push is tried again, ever more rarely.
+        git::Error::Rejected { .. } => return Failure::retry(Reason::PushRejected, message),
+        _ => Reason::GitOperationFailed,
+    };
+    if error.needs_user() {
+        return Failure::user(reason, message);
+    }
+    Failure { answer: Answer::Retry { after: error.retry_after() }, reason, message }
+}

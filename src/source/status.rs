@@ -1,0 +1,63 @@
+//! What a run found out × the status before → the next status of a ConfigRepo.
+
+use chrono::{DateTime, Utc};
+
+use crate::api::ConfigRepoStatus;
+use crate::api::condition::{Reason, Verdict, conditions};
+use crate::failure::Failure;
+use crate::revision::Revision;
+
+/// What a run found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The head is known and its objects are here.
+    Grounded {
+        /// Branch and head.
+        revision: Revision,
+    },
+    /// Asked to stand still.
+    Suspended,
+}
+
+/// The next status; equal to the one before when nothing changed.
+pub fn next(
+    before: &ConfigRepoStatus,
+    outcome: &Result<Outcome, Failure>,
+    generation: Option<i64>,
+    requested_at: Option<String>,
+    now: DateTime<Utc>,
+) -> ConfigRepoStatus {
+    let (verdict, revision) = match outcome {
+        Ok(Outcome::Grounded { revision }) => {
+            (Verdict::Ready { reason: Reason::Succeeded, message: format!("read {revision}") }, Some(revision.clone()))
+        }
+        Ok(Outcome::Suspended) => (
+            Verdict::Ready { reason: Reason::Suspended, message: "suspended; what was read stays in use".to_owned() },
+            before.revision.clone(),
+        ),
+        Err(failure) => (Verdict::Failed(failure.clone()), before.revision.clone()),
+    };
+    ConfigRepoStatus {
+        conditions: conditions(&verdict, generation, &before.conditions, now),
+        observed_generation: generation,
+        last_handled_reconcile_at: requested_at,
+        revision,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_the_revision_and_equal_facts_keep_the_status() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let revision: Revision = format!("main@sha1:{}", "ab".repeat(20)).parse().unwrap();
+        let found = Ok(Outcome::Grounded { revision: revision.clone() });
+        let first = next(&ConfigRepoStatus::default(), &found, Some(1), None, at(1));
+        assert_eq!(next(&first, &found, Some(1), None, at(99)), first);
+        let failed = next(&first, &Err(Failure::retry(Reason::GitOperationFailed, "down")), Some(1), None, at(2));
+        assert_eq!(failed.revision, Some(revision));
+        assert_eq!(failed.conditions[0].status, "False");
+    }
+}

@@ -1,0 +1,373 @@
+//! LOOP 2: fetch → render → observe → plan → apply → prune → health → status.
+//!
+//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, kustomize; kept while what it read is unchanged)
+//! 4. watches of every kind (cluster)  5. plan (pure)  6. inventory ahead of the apply (cluster)  7. apply by stages (cluster)
+//! 8. prune (cluster)  9. health from the watches (pure)  10. status, events (pure, cluster)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::reflector::ObjectRef;
+
+pub mod yaml;
+pub mod hash;
+pub mod render;
+pub mod kustomize;
+pub mod order;
+pub mod inventory;
+pub mod observed;
+pub mod fields;
+pub mod plan;
+pub mod health;
+pub mod dependencies;
+pub mod status;
+
+use crate::api::condition::{Reason, ready};
+use crate::api::git_sync::ObjectHealth;
+use crate::api::{FINALIZER, GitSync, GitSyncStatus};
+use crate::applying::Applying;
+use crate::clock::{self, Now};
+use crate::cluster::Cluster;
+use crate::cluster::events::Severity;
+use crate::context::{Context, Grounded, Progress, requested_at};
+use crate::failure::Failure;
+use crate::finalizing::finalize;
+use crate::object::{Manifest, ObjectKey};
+use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
+use crate::rendering::{self, Rendering};
+use crate::revision::Revision;
+use inventory::Inventory;
+use plan::Plan;
+use status::{Broken, Outcome, Waits};
+
+/// How long "on its way" may stay unwritten, so that what becomes healthy at once costs one status.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// What is remembered of a GitSync.
+#[derive(Clone, Default)]
+pub struct Remembered {
+    progress: Progress<GitSyncStatus>,
+    rendering: Option<Arc<Rendering>>,
+    inventory: Option<Inventory>,
+    unhealthy: Unhealthy,
+    /// When everything was last compared from the ground.
+    audited: Option<std::time::Instant>,
+    has_finalizer: bool,
+}
+
+/// Brings one GitSync's part of the cluster up to date.
+pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
+    let now = clock::now();
+    let mut memory = context.syncs.get(&*sync);
+    let before = memory.progress.status.clone().or_else(|| sync.status.clone()).unwrap_or_default();
+    if sync.metadata.deletion_timestamp.is_some() {
+        let owned = memory.inventory.or_else(|| before.inventory.as_ref().map(Inventory::decode)).unwrap_or_default();
+        return finalize(&sync, &context, owned, &before).await;
+    }
+    let outcome = Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
+    // The run may have written ownership ahead.
+    let before = memory.progress.status.clone().unwrap_or(before);
+    let status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), clock::now().wall);
+    let mut again = match &outcome {
+        Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
+        Ok(Outcome::Applied { waits, .. }) => {
+            let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
+            let settled = now.until(memory.unhealthy.since, PODS_AFTER);
+            let settled = if settled.is_zero() { now.until(memory.unhealthy.since, SETTLE) } else { settled };
+            match waits {
+                Waits::ForHealth if !settled.is_zero() => settled,
+                Waits::ForHealth => audit.min(now.until(memory.unhealthy.since, sync.spec.timeout.0)),
+                _ => audit,
+            }
+        }
+        Err(broken) => {
+            tracing::warn!(
+                kind = "GitSync",
+                namespace = sync.namespace(),
+                name = sync.name_any(),
+                "{}",
+                broken.failure
+            );
+            broken.failure.retry_after(memory.progress.failures + 1)
+        }
+    };
+    memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
+    context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
+    memory.progress.generation = sync.metadata.generation;
+    let is_settling = matches!(&outcome, Ok(Outcome::Applied { waits: Waits::ForHealth, .. }))
+        && !clock::now().until(memory.unhealthy.since, SETTLE).is_zero();
+    if is_settling {
+        context.syncs.put(&*sync, memory);
+        return Requeue::requeue(again);
+    }
+    match context.cluster.write_status(&*sync, &before, &status).await {
+        Ok(()) => {
+            tell(&sync, &context, &before, &status).await;
+            memory.progress.status = Some(status.clone());
+        }
+        Err(error) => {
+            tracing::warn!(kind = "GitSync", name = sync.name_any(), "status not written: {error}");
+            again = again.min(Duration::from_secs(2));
+        }
+    }
+    context.syncs.put(&*sync, memory);
+    if is_ready(&before) != is_ready(&status) || before.last_applied_revision != status.last_applied_revision {
+        wake_dependants(&sync, &context);
+    }
+    Requeue::requeue(again)
+}
+
+fn is_ready(status: &GitSyncStatus) -> bool {
+    ready(&status.conditions).is_some_and(|ready| ready.status == "True")
+}
+
+fn wake_dependants(sync: &GitSync, context: &Context) {
+    let (namespace, name) = (sync.namespace(), sync.name_any());
+    for other in context.stores.git_syncs.state() {
+        if other.namespace() == namespace && other.spec.depends_on.iter().any(|dependency| dependency.name == name) {
+            let _ = context.wakes.git_syncs.send(ObjectRef::from_obj(&*other));
+        }
+    }
+}
+
+/// One run over one GitSync.
+struct Run<'a> {
+    sync: &'a GitSync,
+    context: &'a Context,
+    memory: &'a mut Remembered,
+    before: &'a GitSyncStatus,
+    now: Now,
+}
+
+impl Context {
+    /// Whether a GitSync owns an object. One of a namespace that we do not serve always does, as we can't know.
+    fn owns(&self, (namespace, name): &(String, String), key: &ObjectKey) -> bool {
+        let is_served = self.settings.namespace.as_ref().is_none_or(|served| served == namespace);
+        let Some(sync) = self.stores.git_syncs.get(&ObjectRef::new(name).within(namespace)) else { return !is_served };
+        let holds = |memory: &Remembered| memory.inventory.as_ref().map(|owned| owned.contains(key));
+        let recorded = || Some(Inventory::decode(sync.status.as_ref()?.inventory.as_ref()?).contains(key));
+        self.syncs.look(&*sync, holds).flatten().or_else(recorded).unwrap_or(false)
+    }
+
+    /// The other GitSyncs that render an object: when one gives it up, they take it over.
+    pub(crate) fn heirs(&self, sync: &GitSync, key: &ObjectKey) -> Vec<Arc<GitSync>> {
+        let renders = |memory: &Remembered| memory.rendering.as_ref().is_some_and(|r| r.hashes.contains_key(key));
+        let wants = |other: &Arc<GitSync>| {
+            other.uid() != sync.uid() && !other.spec.suspend && self.syncs.look(&**other, renders).unwrap_or(false)
+        };
+        self.stores.git_syncs.state().into_iter().filter(wants).collect()
+    }
+}
+
+impl Run<'_> {
+    async fn keep_equal(&mut self) -> Result<Outcome, Broken> {
+        if self.sync.spec.suspend {
+            return Ok(Outcome::Suspended);
+        }
+        let Some(grounded) = self.context.footing(self.sync, &self.sync.spec.config_repo_ref.name)? else {
+            return Ok(Outcome::Waiting);
+        };
+        self.add_finalizer().await?;
+        let revision = grounded.revision.clone();
+        let (rendering, failed) = self.render(&grounded).await?;
+        self.dependencies(&revision)?;
+        let owned = self.owned();
+        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
+        let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
+        let (keys, denied) = (watched.keys, watched.denied.values().next().cloned());
+        let all = rendering.clone();
+        let rendering = rendering.without(&watched.denied);
+        // Known to others from now on: what they give up may be ours.
+        self.memory.rendering = Some(all.clone());
+        self.context.syncs.put(self.sync, self.memory.clone());
+        let (mut owned, plan) = self.plan(&rendering, owned, &keys);
+        let drifted: Vec<String> = plan.drifted.iter().map(ToString::to_string).collect();
+        let applying =
+            Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
+        if plan.apply.iter().any(|stage| !stage.is_empty()) {
+            self.memory.unhealthy.since = None;
+            let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
+            self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
+        }
+        let applied =
+            applying.carry_out(&rendering, owned, &plan, failed.is_none() && denied.is_none()).await.map_err(broken)?;
+        self.memory.inventory = Some(applied.owned.clone());
+        self.context.syncs.put(self.sync, self.memory.clone());
+        for heir in &applied.heirs {
+            let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
+        }
+        let inventory = applied.owned.encode();
+        if let Some(failure) = failed.or(applied.failure).or(denied) {
+            return Err(Broken { failure, attempted: Some(revision), inventory: Some(inventory) });
+        }
+        // Kinds that this very run defined can be watched from now on.
+        let keys = if keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
+            self.watches(&rendering.manifests, &applied.owned).await.map_err(broken)?.keys
+        } else {
+            keys
+        };
+        let memory = &mut self.memory.unhealthy;
+        // What is left as others made it is not waited for.
+        let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| !plan.drifted.contains(&m.key)).collect();
+        let health = observing::health(self.context, self.sync, &waited, &keys, memory, self.now).await;
+        let waits = self.waits(&health);
+        Ok(Outcome::Applied { revision, inventory, health, objects: rendering.manifests.len(), waits, drifted })
+    }
+
+    async fn add_finalizer(&mut self) -> Result<(), Failure> {
+        let mut finalizers = self.sync.finalizers().to_vec();
+        if self.memory.has_finalizer || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            return Ok(());
+        }
+        finalizers.push(FINALIZER.to_owned());
+        self.context.cluster.write_finalizers(self.sync, &finalizers).await.map_err(|error| cluster_failure(&error))?;
+        self.memory.has_finalizer = true;
+        Ok(())
+    }
+
+    fn dependencies(&self, revision: &Revision) -> Result<(), Failure> {
+        if self.sync.spec.depends_on.is_empty() {
+            return Ok(());
+        }
+        let all = self.context.stores.git_syncs.state();
+        let neighbours = all.iter().filter(|other| other.namespace() == self.sync.namespace());
+        let nodes: Vec<dependencies::Node> = neighbours.map(|other| self.node(other)).collect();
+        dependencies::check(&self.sync.name_any(), revision, &nodes)
+    }
+
+    fn node(&self, other: &GitSync) -> dependencies::Node {
+        // What was written last may be newer than what the watch shows.
+        let written = self.context.syncs.look(other, |memory| memory.progress.status.clone()).flatten();
+        let status = written.or_else(|| other.status.clone()).unwrap_or_default();
+        dependencies::Node {
+            name: other.name_any(),
+            repo: other.spec.config_repo_ref.name.clone(),
+            depends_on: other.spec.depends_on.iter().map(|dependency| dependency.name.clone()).collect(),
+            is_ready: is_ready(&status) && status.observed_generation == other.metadata.generation,
+            applied: status.last_applied_revision,
+        }
+    }
+
+    /// The rendering of the head; when that fails, of the last good revision, with the failure beside it.
+    async fn render(&mut self, grounded: &Grounded) -> Result<(Arc<Rendering>, Option<Failure>), Broken> {
+        let is_audit = self.now.until(self.memory.audited, self.sync.spec.interval.0).is_zero()
+            || requested_at(self.sync) != self.before.last_handled_reconcile_at;
+        let is_same = self.memory.progress.generation == self.sync.metadata.generation;
+        let kept = self.memory.rendering.clone().filter(|_| is_same);
+        let fresh = kept.clone().filter(|_| !is_audit);
+        let failure = match rendering::render(self.context, self.sync, grounded, &grounded.revision, fresh).await {
+            Ok(rendering) => {
+                if is_audit {
+                    self.memory.audited = Some(self.now.steady);
+                }
+                return Ok((rendering, None));
+            }
+            Err(failure) => failure,
+        };
+        let last = match (kept, &self.before.last_applied_revision) {
+            (Some(kept), _) => Some(kept),
+            (None, Some(last)) => rendering::render(self.context, self.sync, grounded, last, None).await.ok(),
+            (None, None) => None,
+        };
+        match last {
+            Some(last) => Ok((last, Some(failure))),
+            None => Err(Broken { failure, attempted: Some(grounded.revision.clone()), inventory: None }),
+        }
+    }
+
+    fn owned(&self) -> Inventory {
+        self.memory
+            .inventory
+            .clone()
+            .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
+    }
+
+    fn waits(&self, health: &[ObjectHealth]) -> Waits {
+        let since = self.memory.unhealthy.since;
+        let is_late = since.is_some() && self.now.until(since, self.sync.spec.timeout.0).is_zero();
+        if !self.sync.spec.wait || health.is_empty() {
+            Waits::No
+        } else if is_late || health.iter().any(|object| object.status == "Failed") {
+            Waits::InVain
+        } else {
+            Waits::ForHealth
+        }
+    }
+
+    fn cluster(&self) -> Cluster {
+        self.context.cluster.by(&identity(self.sync, self.context))
+    }
+
+    /// Watches every kind that is rendered or owned; a kind that the cluster does not know yet is left for after the first stage.
+    async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
+        let rendered = manifests.iter().map(|manifest| (manifest.gvk.clone(), manifest.key.namespace.clone()));
+        let wanted: BTreeSet<_> = rendered.chain(places(owned)).collect();
+        observing::start(self.context, &identity(self.sync, self.context), wanted).await
+    }
+
+    fn plan(&self, rendering: &Rendering, owned: Inventory, keys: &Keys) -> (Inventory, Plan) {
+        let owner = owner(self.sync);
+        let views: BTreeMap<(String, String, String), String> = keys
+            .iter()
+            .map(|((gvk, namespace), key)| ((gvk.group.clone(), gvk.kind.clone(), namespace.clone()), view(key)))
+            .collect();
+        let mut owned = owned;
+        // The labels are the record that survives a crash: what carries ours is ours, whatever the status says.
+        for ((gvk, _), key) in keys {
+            for labelled in self.context.table.owned(&view(key), &owner) {
+                owned.add(labelled, &gvk.version);
+            }
+        }
+        let mut observed = BTreeMap::new();
+        let known: BTreeSet<ObjectKey> = rendering
+            .manifests
+            .iter()
+            .map(|m| m.key.clone())
+            .chain(owned.objects().map(|(key, _)| key.clone()))
+            .collect();
+        for key in known {
+            let view = views.get(&(key.group.clone(), key.kind.clone(), key.namespace.clone()));
+            if let Some(entry) = view.and_then(|view| self.context.table.get(view, &key)) {
+                let mut seen = entry.observed;
+                seen.owner = seen.owner.filter(|other| *other == owner || self.context.owns(other, &key));
+                observed.insert(key, seen);
+            }
+        }
+        let spec = &self.sync.spec;
+        let options = plan::Options { prune: spec.prune, self_heal: spec.self_heal, owner };
+        let plan = plan::plan(&rendering.manifests, &rendering.hashes, &observed, &owned, &options);
+        (owned, plan)
+    }
+}
+
+/// Tells people what they would want to know: applied, failed, drift that was left.
+async fn tell(sync: &GitSync, context: &Context, before: &GitSyncStatus, status: &GitSyncStatus) {
+    let (was, Some(ready)) = (ready(&before.conditions), ready(&status.conditions)) else { return };
+    let is_news = was.is_none_or(|was| (&was.status, &was.message) != (&ready.status, &ready.message));
+    let (severity, reason) = match ready.status.as_str() {
+        "True" if ready.reason == Reason::DriftDetected.as_str() => (Severity::Warning, Reason::DriftDetected),
+        "True" if before.last_applied_revision != status.last_applied_revision => (Severity::Normal, Reason::Applied),
+        "True" if was.is_none_or(|was| was.status != "True") => (Severity::Normal, Reason::Applied),
+        "False" => (Severity::Warning, failed_reason(&ready.reason)),
+        _ => return,
+    };
+    if is_news {
+        let _ = context.cluster.publish(sync, severity, reason, &ready.message, clock::now().wall).await;
+    }
+}
+
+fn failed_reason(reason: &str) -> Reason {
+    let known = [
+        Reason::RenderFailed,
+        Reason::HealthCheckFailed,
+        Reason::PruneFailed,
+        Reason::AccessDenied,
+        Reason::DependencyNotReady,
+        Reason::DependencyCycle,
+        Reason::ClusterUnavailable,
+    ];
+    known.into_iter().find(|known| known.as_str() == reason).unwrap_or(Reason::ApplyFailed)
+}

@@ -1,0 +1,95 @@
+//! What a GitSync owns: every object with its API version, the hash of what was applied and of what the cluster made of it.
+
+use std::collections::BTreeMap;
+
+use crate::api::git_sync;
+use crate::object::ObjectKey;
+
+/// What is recorded of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The API version within its group.
+    pub version: String,
+    /// Hashes of the last apply: of the rendered object, and of the live one projected onto our fields.
+    pub applied: Option<(String, String)>,
+}
+
+/// Everything that a GitSync owns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    records: BTreeMap<ObjectKey, Record>,
+}
+
+impl Inventory {
+    /// Reads a status; an entry that can't be read is left out, as it names nothing.
+    pub fn decode(status: &git_sync::Inventory) -> Self {
+        let records = status.entries.iter().filter_map(|entry| {
+            let applied = entry.h.as_ref().and_then(|hashes| hashes.split_once(':'));
+            let applied = applied.map(|(rendered, live)| (rendered.to_owned(), live.to_owned()));
+            Some((ObjectKey::from_inventory_id(&entry.id)?, Record { version: entry.v.clone(), applied }))
+        });
+        Self { records: records.collect() }
+    }
+
+    /// As the status holds it.
+    pub fn encode(&self) -> git_sync::Inventory {
+        let entries = self.records.iter().map(|(key, record)| git_sync::InventoryEntry {
+            id: key.inventory_id(),
+            v: record.version.clone(),
+            h: record.applied.as_ref().map(|(rendered, live)| format!("{rendered}:{live}")),
+        });
+        git_sync::Inventory { entries: entries.collect() }
+    }
+
+    /// Owned objects with their versions.
+    pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, &str)> {
+        self.records.iter().map(|(key, record)| (key, record.version.as_str()))
+    }
+
+    /// Whether an object is owned.
+    pub fn contains(&self, key: &ObjectKey) -> bool {
+        self.records.contains_key(key)
+    }
+
+    /// The hashes of an object's last apply.
+    pub fn applied(&self, key: &ObjectKey) -> Option<&(String, String)> {
+        self.records.get(key)?.applied.as_ref()
+    }
+
+    /// Owns an object from now on; what is recorded of it stays.
+    pub fn add(&mut self, key: ObjectKey, version: &str) {
+        self.records.entry(key).or_insert_with(|| Record { version: version.to_owned(), applied: None });
+    }
+
+    /// Records an apply.
+    pub fn set(&mut self, key: ObjectKey, version: &str, rendered: &str, live: &str) {
+        let applied = Some((rendered.to_owned(), live.to_owned()));
+        self.records.insert(key, Record { version: version.to_owned(), applied });
+    }
+
+    /// Owns an object no longer.
+    pub fn remove(&mut self, key: &ObjectKey) {
+        self.records.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_reads_back() {
+        let mut inventory = Inventory::default();
+        let key = |name: &str| ObjectKey {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: "web".into(),
+            name: name.into(),
+        };
+        inventory.set(key("a"), "v1", "00112233", "44556677");
+        inventory.add(key("b"), "v1");
+        inventory.add(key("a"), "v1");
+        assert_eq!(Inventory::decode(&inventory.encode()), inventory);
+        assert_eq!(inventory.applied(&key("a")).unwrap().1, "44556677");
+    }
+}

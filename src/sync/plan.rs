@@ -1,0 +1,180 @@
+//! Desired × observed × owned → a plan: what to apply in which stage, what to prune, what to leave, each with its reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::inventory::Inventory;
+use super::order;
+use crate::object::{Manifest, ObjectKey};
+
+/// One live object, as far as a plan needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Which incarnation.
+    pub uid: String,
+    /// Namespace and name of the GitSync that its labels name.
+    pub owner: Option<(String, String)>,
+    /// The hash of the fields that we own; none when we own none.
+    pub projection: Option<String>,
+    /// Its annotation says that it must not be pruned.
+    pub prune_disabled: bool,
+    /// It is being deleted already.
+    pub deleting: bool,
+}
+
+/// What the user wants of plans.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Delete what left Git.
+    pub prune: bool,
+    /// Undo changes of others.
+    pub self_heal: bool,
+    /// Namespace and name of the GitSync.
+    pub owner: (String, String),
+}
+
+/// Why an object is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It is not in the cluster, and was not applied before.
+    New,
+    /// It is another one in Git than when it was applied last.
+    Changed,
+    /// Others changed or deleted it.
+    Drifted,
+    /// Nothing is recorded of its last apply.
+    Unrecorded,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// The object.
+    pub key: ObjectKey,
+    /// Why, in one word.
+    pub cause: Cause,
+    /// Why, in a sentence.
+    pub reason: &'static str,
+}
+
+/// Everything to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What to apply, by stage.
+    pub apply: Vec<Vec<Action>>,
+    /// What to delete, in this order.
+    pub prune: Vec<Action>,
+    /// Owned objects that are not there any more, or not ours any more: to be struck from the inventory.
+    pub forgotten: Vec<ObjectKey>,
+    /// Changes of others that are left (`selfHeal: false`).
+    pub drifted: Vec<ObjectKey>,
+    /// How many objects are as they should be.
+    pub unchanged: usize,
+    /// What can't be done, in sentences.
+    pub problems: Vec<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.apply.iter().all(Vec::is_empty) && self.prune.is_empty() && self.forgotten.is_empty()
+    }
+}
+
+/// Makes the plan. `hashes` holds the hash of each desired object.
+pub fn plan(
+    desired: &[Manifest],
+    hashes: &BTreeMap<ObjectKey, String>,
+    observed: &BTreeMap<ObjectKey, Observed>,
+    owned: &Inventory,
+    options: &Options,
+) -> Plan {
+    let mut plan = Plan { apply: vec![Vec::new(); order::STAGES], ..Plan::default() };
+    for manifest in desired {
+        let key = &manifest.key;
+        let live = observed.get(key);
+        if let Some(other) = live.and_then(|live| live.owner.as_ref()).filter(|other| **other != options.owner) {
+            plan.problems
+                .push(format!("{key} belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1));
+            continue;
+        }
+        match cause(hashes.get(key), live, owned.applied(key)) {
+            None => plan.unchanged += 1,
+            Some((Cause::Drifted, _)) if !options.self_heal => plan.drifted.push(key.clone()),
+            Some((cause, reason)) => {
+                plan.apply[order::stage(&manifest.gvk)].push(Action { key: key.clone(), cause, reason });
+            }
+        }
+    }
+    prune(&mut plan, desired, observed, owned, options);
+    plan
+}
+
+fn cause(
+    rendered: Option<&String>,
+    live: Option<&Observed>,
+    applied: Option<&(String, String)>,
+) -> Option<(Cause, &'static str)> {
+    match (live, applied) {
+        (None, None) => Some((Cause::New, "it is new in Git")),
+        (Some(_), None) => Some((Cause::Unrecorded, "nothing is recorded of its last apply")),
+        (_, Some((last, _))) if Some(last) != rendered => Some((Cause::Changed, "it changed in Git")),
+        (None, Some(_)) => Some((Cause::Drifted, "it was deleted")),
+        // The server deletes it as soon as its finalizers are gone; then it is missing, and made anew.
+        (Some(live), Some(_)) if live.deleting => None,
+        (Some(live), Some((_, projection))) if live.projection.as_deref().unwrap_or_default() != projection => {
+            Some((Cause::Drifted, "others changed it"))
+        }
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// What is owned and no longer desired goes, if its labels still name this GitSync; an empty render prunes nothing, since a
+/// folder that lost all its objects is far more often a mistake than a wish.
+fn prune(
+    plan: &mut Plan,
+    desired: &[Manifest],
+    observed: &BTreeMap<ObjectKey, Observed>,
+    owned: &Inventory,
+    options: &Options,
+) {
+    let wanted: BTreeSet<&ObjectKey> = desired.iter().map(|manifest| &manifest.key).collect();
+    let left: Vec<ObjectKey> =
+        owned.objects().map(|(key, _)| key.clone()).filter(|key| !wanted.contains(key)).collect();
+    if desired.is_empty() && !left.is_empty() {
+        plan.problems.push(format!(
+            "the path holds no objects, so the {} owned ones are kept; delete the GitSync to delete them",
+            left.len()
+        ));
+        return;
+    }
+    for key in order::prune_order(left) {
+        match observed.get(&key) {
+            None => plan.forgotten.push(key),
+            Some(live) if live.owner.as_ref() != Some(&options.owner) => plan.forgotten.push(key),
+            Some(live) if live.prune_disabled || !options.prune || live.deleting => {}
+            // Deleting it would delete what is still in Git.
+            Some(_) if desired.iter().any(|manifest| lives_in(manifest, &key)) => {}
+            // Served under another group now; it is one and the same object.
+            Some(live)
+                if desired
+                    .iter()
+                    .any(|manifest| observed.get(&manifest.key).is_some_and(|other| other.uid == live.uid)) =>
+            {
+                plan.forgotten.push(key);
+            }
+            Some(_) => plan.prune.push(Action { key, cause: Cause::Changed, reason: "it is no longer in Git" }),
+        }
+    }
+}
+
+/// Whether an object needs a namespace or definition to be.
+fn lives_in(manifest: &Manifest, key: &ObjectKey) -> bool {
+    match key.kind.as_str() {
+        "Namespace" => manifest.key.namespace == key.name,
+        "CustomResourceDefinition" => key.name.split_once('.').is_some_and(|(_, group)| manifest.key.group == group),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! What a run did × the status before → the next status of a GitSync.
+
+use chrono::{DateTime, Utc};
+
+use crate::api::GitSyncStatus;
+use crate::api::condition::{Reason, Verdict, conditions, counted};
+use crate::api::git_sync::{HealthStatus, Inventory, ObjectHealth};
+use crate::failure::Failure;
+use crate::revision::Revision;
+
+/// How many unhealthy objects a status lists.
+const LISTED: usize = 50;
+
+/// What a run did and saw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Everything is applied.
+    Applied {
+        /// The revision.
+        revision: Revision,
+        /// What is owned now.
+        inventory: Inventory,
+        /// How the objects fare.
+        health: Vec<ObjectHealth>,
+        /// How many objects there are.
+        objects: usize,
+        /// What still keeps it from being ready.
+        waits: Waits,
+        /// Changes of others that were left (`selfHeal: false`).
+        drifted: Vec<String>,
+    },
+    /// The repository is about to be read; nothing is known that could be said.
+    Waiting,
+    /// Asked to stand still.
+    Suspended,
+}
+
+/// Whether health keeps a GitSync from being ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// It is ready.
+    No,
+    /// Objects are on their way.
+    ForHealth,
+    /// Objects failed, or took too long.
+    InVain,
+}
+
+/// A run that failed half-way: what is owned is kept all the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    /// Why.
+    pub failure: Failure,
+    /// The revision that was tried.
+    pub attempted: Option<Revision>,
+    /// What is owned now, when the run got that far.
+    pub inventory: Option<Inventory>,
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self { failure, attempted: None, inventory: None }
+    }
+}
+
+/// The next status; equal to the one before when nothing changed.
+pub fn next(
+    before: &GitSyncStatus,
+    outcome: &Result<Outcome, Broken>,
+    generation: Option<i64>,
+    requested_at: Option<String>,
+    now: DateTime<Utc>,
+) -> GitSyncStatus {
+    let mut status = before.clone();
+    status.observed_generation = generation;
+    status.last_handled_reconcile_at = requested_at;
+    let verdict = match outcome {
+        Ok(Outcome::Waiting) => return before.clone(),
+        Ok(Outcome::Suspended) => Verdict::Ready {
+            reason: Reason::Suspended,
+            message: "suspended; nothing is applied, corrected or pruned".to_owned(),
+        },
+        Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted }) => {
+            status.last_attempted_revision = Some(revision.clone());
+            status.last_applied_revision = Some(revision.clone());
+            status.inventory = Some(inventory.clone());
+            let healthy = objects.saturating_sub(health.len());
+            status.health = Some(HealthStatus {
+                summary: format!("{healthy}/{objects}"),
+                unhealthy: health.iter().take(LISTED).cloned().collect(),
+            });
+            applied(revision, health, *objects, *waits, drifted)
+        }
+        Err(broken) => {
+            if let Some(attempted) = &broken.attempted {
+                status.last_attempted_revision = Some(attempted.clone());
+            }
+            if let Some(inventory) = &broken.inventory {
+                status.inventory = Some(inventory.clone());
+            }
+            Verdict::Failed(broken.failure.clone())
+        }
+    };
+    status.conditions = conditions(&verdict, generation, &before.conditions, now);
+    status
+}
+
+fn applied(revision: &Revision, health: &[ObjectHealth], objects: usize, waits: Waits, drifted: &[String]) -> Verdict {
+    match waits {
+        Waits::No if !drifted.is_empty() => Verdict::Ready {
+            reason: Reason::DriftDetected,
+            message: format!("applied {revision}; changed by others and left: {}", few(drifted)),
+        },
+        Waits::No => Verdict::Ready {
+            reason: Reason::Succeeded,
+            message: format!("applied {revision}: {}", counted(objects, "object")),
+        },
+        Waits::ForHealth => {
+            let waiting: Vec<String> = health.iter().map(|h| h.object.clone()).collect();
+            Verdict::Reconciling {
+                reason: Reason::Progressing,
+                message: format!("applied {revision}; waiting for {}", few(&waiting)),
+            }
+        }
+        Waits::InVain => {
+            let mut failed: Vec<String> = health
+                .iter()
+                .filter(|h| h.status == "Failed")
+                .map(|h| format!("{}: {}", h.object, h.message))
+                .collect();
+            if failed.is_empty() {
+                failed = health.iter().map(|h| format!("{}: not healthy in time: {}", h.object, h.message)).collect();
+            }
+            Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, format!("applied {revision}; {}", few(&failed))))
+        }
+    }
+}
+
+/// The first three of a list, and how many more there are.
+pub fn few(items: &[String]) -> String {
+    let mut text = items.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    if items.len() > 3 {
+        text.push_str(&format!(" and {} more", items.len() - 3));
+    }
+    text
+}

@@ -1,0 +1,97 @@
+//! Log lines and counters. The lists of label values are closed, so that no name from outside becomes a time series.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::condition::Reason;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Starts logging to standard error; `filter` is a level or a tracing filter such as `tagboat=debug`.
+pub fn start(format: LogFormat, filter: &str) {
+    // kube's own lines and spans say what ours say already.
+    let filter = format!("kube_runtime=warn,kube_client=warn,{filter}");
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Run {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// All counters.
+pub struct Metrics {
+    registry: Registry,
+    runs: Family<Run, Counter>,
+    pushes: Counter<u64, AtomicU64>,
+    applies: Counter<u64, AtomicU64>,
+    corrections: Counter<u64, AtomicU64>,
+    prunes: Counter<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("tagboat");
+        let runs = Family::default();
+        let (pushes, applies, corrections, prunes) = <(Counter, Counter, Counter, Counter)>::default();
+        registry.register("reconciles", "Runs of a flow, by kind and outcome (a reason, or ok)", runs.clone());
+        registry.register("pushes", "Commits pushed to config repositories", pushes.clone());
+        registry.register("applies", "Objects applied", applies.clone());
+        registry.register("drift_corrections", "Changes by others that were undone", corrections.clone());
+        registry.register("prunes", "Objects deleted because they left Git", prunes.clone());
+        Self { registry, runs, pushes, applies, corrections, prunes }
+    }
+}
+
+impl Metrics {
+    /// A flow ran; `failed` is the reason if it did.
+    pub fn reconciled(&self, kind: &'static str, failed: Option<Reason>) {
+        self.runs.get_or_create(&Run { kind, outcome: failed.map_or("ok", Reason::as_str) }).inc();
+    }
+
+    /// A commit was pushed.
+    pub fn pushed(&self) {
+        self.pushes.inc();
+    }
+
+    /// An object was applied.
+    pub fn applied(&self) {
+        self.applies.inc();
+    }
+
+    /// A change by someone else was undone.
+    pub fn corrected(&self) {
+        self.corrections.inc();
+    }
+
+    /// An object was pruned.
+    pub fn pruned(&self) {
+        self.prunes.inc();
+    }
+
+    /// All counters in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string can't fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}

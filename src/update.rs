@@ -1,0 +1,309 @@
+//! LOOP 1b: decisions → edits → commit → push → ImageUpdate status → wakes loop two.
+//!
+//! 1. choices of the namespace's policies  2. batch window  3. marked files of the head (git, from the mirror)
+//! 4. edits (pure)  5. message (pure)  6. commit (git, no network)  7. compare-and-swap push (git, one request);
+//!    the branch moved: read it again and go back to 3  8. status, event (pure, cluster)  9. wake loop two
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+
+pub mod marker;
+pub mod scalar;
+pub mod edit;
+pub mod lint;
+pub mod diff;
+pub mod trailers;
+pub mod message;
+pub mod batch;
+pub mod status;
+
+use crate::api::condition::Reason;
+use crate::api::{ImageUpdate, ImageUpdateStatus};
+use crate::clock::{self, Now};
+use crate::cluster::events::Severity;
+use crate::context::{Context, Grounded, Progress, requested_at};
+use crate::failure::{Answer, Failure};
+use crate::git::{self, Mirror, NewCommit, Person, Pushed};
+use crate::revision::{CommitId, Revision};
+use crate::source::failure;
+use batch::Batch;
+use edit::{Choices, Known};
+use status::Outcome;
+
+/// How often a lost race is run again at once before the scheduler takes over.
+const RACES: u32 = 20;
+
+/// What is remembered of an ImageUpdate.
+#[derive(Clone, Default)]
+pub struct Remembered {
+    progress: Progress<ImageUpdateStatus>,
+    /// The choices and the head that were compared last.
+    compared: Option<(Choices, Revision)>,
+    /// Choices that wait for the end of the batch window, and since when.
+    waiting: Option<(Choices, Instant)>,
+}
+
+/// Brings the marked values of one ImageUpdate's repository up to date.
+pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Action {
+    let now = clock::now();
+    let mut memory = context.updates.get(&*update);
+    let before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
+    let outcome = commit_choices(&update, &context, &mut memory, &before, now).await;
+    let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
+    let mut again = match &outcome {
+        Ok(Outcome::Waiting { left }) => *left,
+        // Nothing to poll: a choice or the branch wakes it.
+        Ok(_) => Duration::from_secs(24 * 3600),
+        Err(failure) => {
+            tracing::warn!(kind = "ImageUpdate", namespace = update.namespace(), name = update.name_any(), "{failure}");
+            failure.retry_after(memory.progress.failures + 1)
+        }
+    };
+    memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
+    context.metrics.reconciled("ImageUpdate", outcome.as_ref().err().map(|failure| failure.reason));
+    match context.cluster.write_status(&*update, &before, &status).await {
+        Ok(()) => {
+            tell(&update, &context, &before, &status, &outcome).await;
+            memory.progress.status = Some(status);
+        }
+        Err(error) => {
+            tracing::warn!(kind = "ImageUpdate", name = update.name_any(), "status not written: {error}");
+            again = again.min(Duration::from_secs(2));
+            memory.compared = None;
+        }
+    }
+    memory.progress.generation = update.metadata.generation;
+    context.updates.put(&*update, memory);
+    Action::requeue(again)
+}
+
+async fn commit_choices(
+    update: &ImageUpdate,
+    context: &Context,
+    memory: &mut Remembered,
+    before: &ImageUpdateStatus,
+    now: Now,
+) -> Result<Outcome, Failure> {
+    if update.spec.suspend {
+        return Ok(Outcome::Suspended);
+    }
+    if let Some(template) = &update.spec.commit.message_template {
+        message::check_template(template)
+            .map_err(|reason| Failure::user(Reason::InvalidSpec, format!("spec.commit.messageTemplate: {reason}")))?;
+    }
+    let namespace = update.namespace().unwrap_or_default();
+    let repo = &update.spec.config_repo_ref.name;
+    let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
+    let (choices, chosen_at) = choices(context, &namespace, update);
+    let is_same = memory.progress.generation == update.metadata.generation
+        && requested_at(update) == before.last_handled_reconcile_at
+        && memory.compared.as_ref().is_some_and(|(compared, at)| *compared == choices && *at == grounded.revision);
+    if is_same && memory.progress.failures == 0 {
+        return Ok(Outcome::Unchanged);
+    }
+    if let Some(left) = wait(memory, &choices, update.spec.batch_window.0, now) {
+        return Ok(Outcome::Waiting { left });
+    }
+    let (outcome, revision) = write(update, context, grounded, &choices, &chosen_at).await?;
+    memory.waiting = None;
+    memory.compared = Some((choices, revision));
+    Ok(outcome)
+}
+
+/// How much of the batch window is left: choices that are new wait for others to join them.
+fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) -> Option<Duration> {
+    if memory.compared.as_ref().is_none_or(|(compared, _)| compared == choices) {
+        return None;
+    }
+    let since = memory.waiting.as_ref().map_or(now.steady, |(_, since)| *since);
+    memory.waiting = Some((choices.clone(), since));
+    Some(now.until(Some(since), window)).filter(|left| !left.is_zero())
+}
+
+/// What the namespace's policies chose, and when.
+fn choices(context: &Context, namespace: &str, update: &ImageUpdate) -> (Choices, BTreeMap<String, DateTime<Utc>>) {
+    let mut choices = Choices::new();
+    let mut chosen_at = BTreeMap::new();
+    for policy in context.stores.image_policies.state() {
+        let ours = policy.namespace().as_deref() == Some(namespace);
+        if !ours {
+            continue;
+        }
+        let id = format!("{namespace}:{}", policy.name_any());
+        // What was written last may be newer than what the watch shows.
+        let memory = context.policies.get(&*policy);
+        let latest =
+            memory.written().or(policy.status.as_ref()).and_then(|s| Some((s.latest_ref.clone()?, s.chosen_at)));
+        let known = match latest {
+            _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,
+            Some((latest, at)) => match format!("{}:{}", latest.name, latest.tag).parse() {
+                Ok(image) => {
+                    chosen_at.extend(at.map(|at| (id.clone(), at)));
+                    Known::Chosen(image)
+                }
+                Err(_) => Known::Undecided,
+            },
+            None => Known::Undecided,
+        };
+        choices.insert(id, known);
+    }
+    (choices, chosen_at)
+}
+
+/// Edits, commits and pushes until the branch holds the choices.
+async fn write(
+    update: &ImageUpdate,
+    context: &Context,
+    mut grounded: Grounded,
+    choices: &Choices,
+    chosen_at: &BTreeMap<String, DateTime<Utc>>,
+) -> Result<(Outcome, Revision), Failure> {
+    let namespace = update.namespace().unwrap_or_default();
+    let repo = update.spec.config_repo_ref.name.clone();
+    let source = grounded.revision.branch.clone();
+    let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
+    for _ in 0..RACES {
+        let head = grounded.revision.commit.clone();
+        let made =
+            make(update.clone(), grounded.mirror.clone(), head.clone(), choices.clone(), chosen_at.clone()).await?;
+        let Made { batch, commit } = made;
+        let Some(commit) = commit else {
+            return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
+        };
+        let url = &grounded.remote.url;
+        let old = if target == source {
+            Some(head)
+        } else {
+            let there = grounded.mirror.head(&grounded.remote, &target).await;
+            match there {
+                Ok(there) => Some(there),
+                Err(git::Error::BranchNotFound { .. }) => None,
+                Err(error) => return Err(failure(&error, url)),
+            }
+        };
+        if old.as_ref() == Some(&commit) {
+            return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
+        }
+        let pushed = grounded.mirror.push(&grounded.remote, &target, old.as_ref(), &commit).await;
+        match pushed.map_err(|error| failure(&error, url))? {
+            Pushed::Done => {
+                context.metrics.pushed();
+                if target == source {
+                    grounded.revision.commit = commit.clone();
+                    context.ground.set(&namespace, &repo, grounded.clone());
+                    wake(context, &namespace, &repo, update);
+                }
+                return Ok((Outcome::Pushed { commit, branch: target, batch }, grounded.revision));
+            }
+            Pushed::Moved => grounded = read_again(context, &namespace, &repo, grounded).await?,
+        }
+    }
+    Err(Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it")))
+}
+
+/// One batch of edits, and the commit that holds them if there are any.
+struct Made {
+    batch: Batch,
+    commit: Option<CommitId>,
+}
+
+/// Reads the marked files of a head and makes the commit; no network, but disk, so not on an async worker.
+async fn make(
+    update: ImageUpdate,
+    mirror: Mirror,
+    head: CommitId,
+    choices: Choices,
+    chosen_at: BTreeMap<String, DateTime<Utc>>,
+) -> Result<Made, Failure> {
+    let job = move || -> Result<Made, crate::git::Error> {
+        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
+        let mut files = Vec::with_capacity(found.len());
+        for file in found {
+            files.push((file.path, mirror.blob(file.id)?));
+        }
+        let namespace = update.namespace().unwrap_or_default();
+        let batch = batch::edit_all(&files, &choices, Some(&namespace));
+        if batch.changes.is_empty() {
+            return Ok(Made { batch, commit: None });
+        }
+        let parent = mirror.commit_info(&head)?;
+        let time = batch::commit_time(&batch.changes, &chosen_at, parent.time);
+        let author = &update.spec.commit.author;
+        let message = batch.message(update.spec.commit.message_template.as_deref(), (&namespace, &update.name_any()));
+        let commit = mirror.commit(NewCommit {
+            parent: &head,
+            files: batch.files.clone(),
+            message,
+            author: Person { name: author.name.clone(), email: author.email.clone() },
+            time,
+        })?;
+        Ok(Made { batch, commit: Some(commit) })
+    };
+    match tokio::task::spawn_blocking(job).await {
+        Ok(made) => made.map_err(|error| failure(&error, "the mirror")),
+        Err(error) => Err(Failure {
+            answer: Answer::Bug,
+            reason: Reason::InternalError,
+            message: format!("the edit broke off: {error}"),
+        }),
+    }
+}
+
+async fn read_again(
+    context: &Context,
+    namespace: &str,
+    repo: &str,
+    mut grounded: Grounded,
+) -> Result<Grounded, Failure> {
+    let branch = grounded.revision.branch.clone();
+    let url = grounded.remote.url.clone();
+    let commit = grounded.mirror.head(&grounded.remote, &branch).await.map_err(|error| failure(&error, &url))?;
+    grounded.mirror.fetch(&grounded.remote, &branch, &commit).await.map_err(|error| failure(&error, &url))?;
+    grounded.revision = Revision { branch, commit };
+    if context.ground.set(namespace, repo, grounded.clone()) {
+        context.wake_dependants(namespace, repo);
+    }
+    Ok(grounded)
+}
+
+/// Loop two first: what was pushed is here already, so it needs no fetch.
+fn wake(context: &Context, namespace: &str, repo: &str, update: &ImageUpdate) {
+    context.wake_dependants(namespace, repo);
+    let repo: ObjectRef<crate::api::ConfigRepo> = ObjectRef::new(repo).within(namespace);
+    let _ = context.wakes.config_repos.send(repo);
+    tracing::debug!(name = update.name_any(), "woke loop two");
+}
+
+async fn tell(
+    update: &ImageUpdate,
+    context: &Context,
+    before: &ImageUpdateStatus,
+    status: &ImageUpdateStatus,
+    outcome: &Result<Outcome, Failure>,
+) {
+    let mut notes = Vec::new();
+    if let Ok(Outcome::Pushed { commit, branch, batch }) = outcome {
+        let note = format!("pushed {} to {branch}: {}", commit.short(), batch.summary());
+        tracing::info!(namespace = update.namespace(), name = update.name_any(), "{note}");
+        notes.push((Severity::Normal, Reason::Committed, note));
+    }
+    if status.problems != before.problems && !status.problems.is_empty() {
+        let listed: Vec<String> =
+            status.problems.iter().take(5).map(|p| format!("{}:{}: {}", p.file, p.line, p.reason)).collect();
+        notes.push((Severity::Warning, Reason::UpdateProblems, listed.join("; ")));
+    }
+    if let Err(failure) = outcome
+        && before.conditions.first().is_none_or(|ready| ready.message != failure.message)
+    {
+        notes.push((Severity::Warning, failure.reason, failure.message.clone()));
+    }
+    for (severity, reason, note) in notes {
+        let _ = context.cluster.publish(update, severity, reason, &note, clock::now().wall).await;
+    }
+}
