@@ -1,1 +1,82 @@
-fn main(){}
+//! The integration tests: the product's binary against a real cluster, registry and Git server. Without a story's name it runs the
+//! tests (`--help` lists the options); `demo` and `cluster` are stories for people, `bench` measures.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests touch the world, and fail loudly"
+)]
+
+mod support;
+
+mod architecture;
+mod bench;
+mod commands;
+mod demo;
+mod drift;
+mod generated;
+mod hostile;
+mod kustomizations;
+mod lists;
+mod loop_one;
+mod objects;
+mod outages;
+mod parts_work;
+mod policies;
+mod races;
+mod setup;
+mod showroom;
+mod story;
+mod tenants;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+/// Tests mostly wait for servers, so more of them run at once than there are processors.
+const AT_ONCE: usize = 8;
+
+fn main() -> ExitCode {
+    let story = std::env::args().nth(1).unwrap_or_default();
+    let code = match story.as_str() {
+        "guard" => return support::guard::main(),
+        "hold" => parts_work::hold(),
+        "demo" => demo::main(),
+        "cluster" => showroom::main(),
+        "bench" => bench::main(),
+        _ => run_tests(),
+    };
+    support::guard::shut_down();
+    code
+}
+
+fn run_tests() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    if std::env::var_os("TAGBOAT_KEEP").is_some() {
+        support::guard::keep_folder();
+        eprintln!("logs and data stay in {}", support::guard::folder().display());
+    }
+    let trials = [
+        architecture::trials(),
+        generated::trials(),
+        parts_work::trials(),
+        policies::trials(),
+        commands::trials(),
+        story::trials(),
+        loop_one::trials(),
+        lists::trials(),
+        races::trials(),
+        hostile::trials(),
+        objects::trials(),
+        drift::trials(),
+        kustomizations::trials(),
+        tenants::trials(),
+        outages::trials(),
+    ];
+    let trials = trials.into_iter().flatten().collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

@@ -1,0 +1,37 @@
+# Everything a contributor types. Programs that the tests run against are built once, into a cache folder (`make parts`).
+CARGO ?= cargo
+export TAGBOAT_PARTS := $(shell tests/parts/build --where)
+IT := test --locked --test it --
+
+.PHONY: help parts build demo cluster lint test bench crds clean
+
+help: ## this list
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+parts: ## build API server, etcd, kwok, registry, kustomize: once, then milliseconds
+	@tests/parts/build >/dev/null
+
+build: ## the binary: target/release/tagboat
+	$(CARGO) build --locked --release
+
+demo: parts ## watch the whole path once. KEEP=1 leaves it up; CLUSTER=current uses your kubeconfig's context
+	@KEEP='$(KEEP)' CLUSTER='$(CLUSTER)' $(CARGO) $(IT) demo
+
+cluster: parts ## a cluster, a registry and a Git server to play with, until Ctrl-C
+	@$(CARGO) $(IT) cluster
+
+lint: ## format and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+test: parts lint ## lint, unit tests, and the tests against real servers
+	$(CARGO) test --locked
+
+bench: parts ## numbers of the release build
+	@$(CARGO) test --locked --release --test it -- bench
+
+crds: ## write crds/ anew from the source
+	$(CARGO) run --locked -- crds --dir crds
+
+clean: ## remove what was built here (the cache of parts stays)
+	$(CARGO) clean

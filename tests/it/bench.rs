@@ -1,0 +1,197 @@
+//! `it bench`: what the product costs beside the least that anybody could do (the floor), all in one run on the same servers.
+//! Floor and ours take turns, medians are printed; what is worse than wanted is printed as worse.
+//! `TAGBOAT_BENCH_SMALL=1` shrinks everything, to see that it works.
+
+mod bare;
+mod bump;
+mod choosing;
+mod cold;
+mod edits;
+mod fleet;
+mod release;
+mod table;
+mod watched;
+mod wire;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use self::table::{Row, Table, counted, mib};
+use crate::support::cluster::audit::{ApiRequest, Mark};
+use crate::support::git::Repo;
+use crate::support::tagboat::Tagboat;
+use crate::support::wait::eventually;
+use crate::support::world::World;
+use crate::support::{bounded, guard, runtime};
+
+/// How long all of it may take.
+const WHOLE: Duration = Duration::from_secs(3600);
+/// How long one thing may take to happen.
+pub const SOON: Duration = Duration::from_secs(300);
+
+/// How much of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Tags of a repository.
+    pub tags: usize,
+    /// Rounds over them.
+    pub tag_rounds: usize,
+    /// Files of the repository that is bumped; a fifth of them is marked.
+    pub files: usize,
+    /// Bumps.
+    pub bumps: usize,
+    /// Applications of the fleet.
+    pub apps: usize,
+    /// Rounds of the fleet.
+    pub rounds: usize,
+    /// Edits by hand.
+    pub edits: usize,
+    /// Releases.
+    pub releases: usize,
+    /// How long nothing changes.
+    pub idle: Duration,
+}
+
+const WHOLE_SIZE: Sizes = Sizes {
+    tags: 100_000,
+    tag_rounds: 21,
+    files: 10_000,
+    bumps: 25,
+    apps: 200,
+    rounds: 3,
+    edits: 50,
+    releases: 20,
+    idle: Duration::from_secs(10),
+};
+const SMALL: Sizes = Sizes {
+    tags: 5_000,
+    tag_rounds: 5,
+    files: 500,
+    bumps: 4,
+    apps: 20,
+    rounds: 1,
+    edits: 6,
+    releases: 3,
+    idle: Duration::from_secs(3),
+};
+
+/// Runs all of it.
+pub fn main() -> ExitCode {
+    let is_small = std::env::var_os("TAGBOAT_BENCH_SMALL").is_some();
+    if std::env::var_os("TAGBOAT_KEEP").is_some() {
+        guard::keep_folder();
+        eprintln!("logs and data stay in {}", guard::folder().display());
+    }
+    let sizes = if is_small { SMALL } else { WHOLE_SIZE };
+    runtime();
+    let begin = Instant::now();
+    let mut table = Table::default();
+    let ran = bounded(WHOLE, run(sizes, &mut table));
+    let build = if cfg!(debug_assertions) { "debug build: these times do not count" } else { "release build" };
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    println!(
+        "\n{build}, {processors} processors for all servers, controller and bench; {} s; medians\n",
+        begin.elapsed().as_secs()
+    );
+    println!("{table}");
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            println!("\nnot all of it ran: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(sizes: Sizes, table: &mut Table) {
+    choosing::run(sizes, table);
+    bump::run(sizes, table).await;
+    let fleet = cold::run(sizes, table).await;
+    edits::run(sizes, &fleet, table).await;
+    let release = release::run(sizes, &fleet, table).await;
+    idle(sizes, &fleet, &release, table).await;
+}
+
+/// Nothing changes anywhere; the ConfigRepos and the policy ask every second.
+async fn idle(sizes: Sizes, fleet: &fleet::Fleet, release: &release::Release, table: &mut Table) {
+    progress("unchanged");
+    settled(&fleet.world).await;
+    let asked =
+        || (fleet.repo.requests().len() + release.repo.requests().len(), release.world.registry.requests(&release.app));
+    let ((git, registry), mark, cpu) = (asked(), fleet.world.cluster.audit().mark(), fleet.tagboat.cpu());
+    tokio::time::sleep(sizes.idle).await;
+    let requests = controllers(&fleet.world, mark);
+    let cpu = fleet.tagboat.cpu().saturating_sub(cpu);
+    let (git, registry) = (asked().0 - git, asked().1 - registry);
+    let seconds = sizes.idle.as_secs();
+    let counts = format!(
+        "API {}; Git {git}, registry {registry} (2 repositories, 1 policy, each every 1 s); CPU {} ms",
+        requests.len(),
+        cpu.as_millis()
+    );
+    let peak = format!("{} (now {})", mib(fleet.tagboat.peak_memory()), mib(fleet.tagboat.memory_now()));
+    let row = Row::new(format!("{} apps, unchanged for {seconds} s", sizes.apps)).counts(counts).memory(peak);
+    table.add(row.goal("API requests ≤ 0", requests.is_empty()));
+    table.detail(format!("API requests in {seconds} s unchanged"), counted(&requests, 1));
+}
+
+/// Says what runs now.
+pub fn progress(text: &str) {
+    eprintln!("bench: {text}");
+}
+
+/// The controller's requests since, without watches.
+pub fn controllers(world: &World, since: Mark) -> Vec<ApiRequest> {
+    let mut requests = world.cluster.audit().requests_by("tagboat", since);
+    requests.retain(|request| request.verb != "watch");
+    requests
+}
+
+/// Whether a request writes.
+pub fn is_write(request: &ApiRequest) -> bool {
+    !matches!(&*request.verb, "get" | "list" | "watch")
+}
+
+/// Waits until the controller has written nothing for two seconds; it may go on to ask.
+pub async fn settled(world: &World) {
+    let mut quiet = 0;
+    let mut mark = world.cluster.audit().mark();
+    for _ in 0..300 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let requests = controllers(world, mark);
+        mark = world.cluster.audit().mark();
+        quiet = if requests.iter().any(is_write) { 0 } else { quiet + 1 };
+        if quiet == 10 {
+            return;
+        }
+    }
+    eprintln!("bench: the controller never rests");
+}
+
+/// Deletes the namespace and waits until it is gone, so that nothing of it disturbs what comes next.
+pub async fn clear(world: &World) {
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(&world.namespace, &Default::default()).await.unwrap();
+    eventually("the namespace is gone", SOON, || async {
+        match namespaces.get_opt(&world.namespace).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{:?}", other.map(|namespace| namespace.and_then(|n| n.status)))),
+        }
+    })
+    .await;
+}
+
+/// A controller for all namespaces, or for one.
+pub async fn controller(world: &World, is_everywhere: bool) -> Tagboat {
+    let mut launch = world.launch();
+    launch.namespace = launch.namespace.filter(|_| !is_everywhere);
+    world.run(&launch).await
+}
+
+/// A repository's address by another way.
+pub fn by_way_of(wire: &wire::Wire, world: &World, repo: &Repo) -> String {
+    repo.url.replace(&world.git.url, &wire.url)
+}

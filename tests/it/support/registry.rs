@@ -1,0 +1,224 @@
+//! The distribution registry behind a thin proxy of ours, which counts what is asked for each repository and makes faults. Pushes of the
+//! tests go past the proxy, so that they are not counted.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::TRANSFER_ENCODING;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::parts::program;
+use super::process::Process;
+use super::traffic::{Fault, Traffic, serve, spoil};
+use super::{free_ports, guard};
+
+/// User and password of the registry that wants them.
+pub const LOGIN: (&str, &str) = ("tagboat", "harbour-7");
+/// The same as an htpasswd line.
+const HTPASSWD: &str = "tagboat:$2b$05$abcdefghijklmnopqrstuuR07RlR285iLCBzmo4fVVsLe2GLsC6SO\n";
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// See the module.
+pub struct Registry {
+    /// `127.0.0.1:PORT`, as image names begin.
+    pub host: String,
+    backend: String,
+    login: Option<(&'static str, &'static str)>,
+    client: reqwest::Client,
+    traffic: Arc<Traffic>,
+    _process: Process,
+}
+
+impl Registry {
+    /// Starts it, with a folder of its own for its data.
+    pub async fn start(name: &str, login: Option<(&'static str, &'static str)>) -> Result<Self, String> {
+        let [port] = free_ports();
+        let backend = format!("http://127.0.0.1:{port}");
+        let folder = guard::folder().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut config = json!({
+            "version": 0.1,
+            "log": {"level": "warn", "accesslog": {"disabled": true}},
+            "storage": {
+                "inmemory": {}, // ten thousand tags take 10 s, three times as long on disk
+                "delete": {"enabled": true},
+                "maintenance": {"uploadpurging": {"enabled": false}},
+            },
+            "http": {"addr": format!("127.0.0.1:{port}"), "secret": "of no use to anyone"},
+        });
+        if login.is_some() {
+            std::fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
+            config["auth"] = json!({"htpasswd": {"realm": "harbour", "path": folder.join("htpasswd")}});
+        }
+        std::fs::write(folder.join("config.yaml"), serde_yaml::to_string(&config).unwrap()).unwrap();
+        let mut command = Command::new(program("registry")?);
+        command.arg("serve").arg(folder.join("config.yaml")).env("OTEL_TRACES_EXPORTER", "none");
+        let process = Process::start(name, &mut command)?;
+
+        let client = plain_client();
+        process.ready(Duration::from_secs(30), || client.get(format!("{backend}/v2/")).send()).await?;
+        let traffic = Arc::new(Traffic::default());
+        let proxy = Arc::new(Proxy { backend: backend.clone(), client: client.clone(), traffic: traffic.clone() });
+        let port = serve(Router::new().fallback(forward).with_state(proxy)).await;
+        let host = SocketAddr::from(([127, 0, 0, 1], port)).to_string();
+        Ok(Self { host, backend, login, client, traffic, _process: process })
+    }
+
+    /// The requests for a repository so far; the tests' own pushes do not count.
+    pub fn requests(&self, repository: &str) -> usize {
+        self.traffic.requests(repository).len()
+    }
+
+    /// Counts, faults and delays of its repositories.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Whether the registry is down for one repository.
+    pub fn down(&self, repository: &str, is_down: bool) {
+        self.traffic.fault(repository, is_down.then_some(Fault::Status(503)));
+    }
+
+    /// Pushes a small image; its digest, which is another one for every tag.
+    pub async fn push(&self, repository: &str, tag: &str) -> String {
+        self.push_variant(repository, tag, "").await
+    }
+
+    /// Pushes a small image; another `variant` under the same tag gives another digest.
+    pub async fn push_variant(&self, repository: &str, tag: &str, variant: &str) -> String {
+        let manifest = self.push_content(repository, &format!("{tag} {variant}")).await;
+        self.put_manifest(repository, tag, &manifest).await;
+        digest(&manifest)
+    }
+
+    /// Pushes one image under many tags.
+    pub async fn push_many(&self, repository: &str, tags: impl IntoIterator<Item = String>) {
+        let manifest = self.push_content(repository, "many").await;
+        let manifest = &manifest;
+        let puts = tags.into_iter().map(|tag| async move { self.put_manifest(repository, &tag, manifest).await });
+        futures::stream::iter(puts).buffer_unordered(16).collect::<()>().await;
+    }
+
+    /// Removes a tag; its image stays.
+    pub async fn delete(&self, repository: &str, tag: &str) {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        self.send(self.client.delete(self.backend.clone() + &path)).await;
+    }
+
+    /// The repository's tags, asked past the proxy.
+    pub async fn tags(&self, repository: &str) -> Vec<String> {
+        let path = format!("/v2/{repository}/tags/list?n=1000");
+        let answer = self.send(self.client.get(self.backend.clone() + &path)).await;
+        let answer: Value = answer.json().await.unwrap();
+        serde_json::from_value(answer["tags"].clone()).unwrap()
+    }
+
+    /// Layer and configuration of an image; its manifest.
+    async fn push_content(&self, repository: &str, label: &str) -> Vec<u8> {
+        let layer = vec![0; 1024]; // an empty tar archive
+        let config = json!({
+            "architecture": "amd64", "os": "linux", "created": "2026-01-02T03:04:05Z",
+            "config": {"Labels": {"org.opencontainers.image.version": label}},
+            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+        });
+        let config = config.to_string().into_bytes();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(&config), "size": config.len()},
+            "layers": [{"mediaType": LAYER_TYPE, "digest": digest(&layer), "size": layer.len()}],
+        });
+        self.push_blob(repository, layer).await;
+        self.push_blob(repository, config).await;
+        manifest.to_string().into_bytes()
+    }
+
+    async fn push_blob(&self, repository: &str, content: Vec<u8>) {
+        let upload = self.send(self.client.post(format!("{}/v2/{repository}/blobs/uploads/", self.backend))).await;
+        let mut url = upload.headers()["location"].to_str().unwrap().to_owned();
+        url += &format!("{}digest={}", if url.contains('?') { '&' } else { '?' }, digest(&content));
+        self.send(self.client.put(url).body(content)).await;
+    }
+
+    async fn put_manifest(&self, repository: &str, tag: &str, manifest: &[u8]) {
+        let put = self.client.put(format!("{}/v2/{repository}/manifests/{tag}", self.backend));
+        self.send(put.header("content-type", MANIFEST_TYPE).body(manifest.to_vec())).await;
+    }
+
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> reqwest::Response {
+        if let Some((user, password)) = self.login {
+            request = request.basic_auth(user, Some(password));
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        if !status.is_success() {
+            panic!("{} {status}: {}", answer.url().path().to_owned(), answer.text().await.unwrap_or_default());
+        }
+        answer
+    }
+}
+
+/// `sha256:…` of some content.
+pub fn digest(content: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(content)))
+}
+
+/// Content of a `kubernetes.io/dockerconfigjson` Secret.
+pub fn docker_config(host: &str, (user, password): (&str, &str)) -> String {
+    let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    json!({"auths": {host: {"auth": auth}}}).to_string()
+}
+
+fn plain_client() -> reqwest::Client {
+    reqwest::Client::builder().no_gzip().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+struct Proxy {
+    backend: String,
+    client: reqwest::Client,
+    traffic: Arc<Traffic>,
+}
+
+async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let fault = match proxy.traffic.pass(repository_of(parts.uri.path()), &parts.method, &path).await {
+        Ok(fault) => fault,
+        Err(answer) => return answer,
+    };
+    // `Host` passes too: the registry builds its links from it
+    let mut asked =
+        proxy.client.request(parts.method.clone(), format!("{}{path}", proxy.backend)).headers(parts.headers);
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        asked = asked.body(reqwest::Body::wrap_stream(body.into_data_stream()));
+    }
+    let answer = match asked.send().await {
+        Ok(answer) => answer,
+        Err(error) => return (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    response.headers_mut().remove(TRANSFER_ENCODING);
+    *response.body_mut() = Body::from_stream(answer.bytes_stream());
+    spoil(fault, response).await
+}
+
+/// `acme/app` of `/v2/acme/app/tags/list`.
+fn repository_of(path: &str) -> &str {
+    let rest = path.strip_prefix("/v2/").unwrap_or_default();
+    ["/tags/", "/manifests/", "/blobs/", "/referrers/"]
+        .iter()
+        .find_map(|part| rest.split_once(part))
+        .map_or("", |(name, _)| name)
+}
