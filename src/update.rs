@@ -5,7 +5,7 @@
 //!    the branch moved: read it again and go back to 3  8. status, event (pure, cluster)  9. wake loop two
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -32,7 +32,7 @@ use crate::failure::{Answer, Failure};
 use crate::git::{self, Mirror, NewCommit, Person, Pushed};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
-use batch::Batch;
+use batch::{Batch, Settled};
 use edit::{Choices, Known};
 use status::Outcome;
 
@@ -45,6 +45,8 @@ pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
     /// The choices and the head that were compared last.
     compared: Option<(Choices, Revision)>,
+    /// Files that need no edit.
+    settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
     waiting: Option<(Choices, Instant)>,
 }
@@ -110,7 +112,7 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
-    let (outcome, revision) = write(update, context, grounded, &choices, &chosen_at).await?;
+    let (outcome, revision) = write(update, context, grounded, &memory.settled, (&choices, &chosen_at)).await?;
     memory.waiting = None;
     memory.compared = Some((choices, revision));
     Ok(outcome)
@@ -161,8 +163,8 @@ async fn write(
     update: &ImageUpdate,
     context: &Context,
     mut grounded: Grounded,
-    choices: &Choices,
-    chosen_at: &BTreeMap<String, DateTime<Utc>>,
+    settled: &Arc<Mutex<Settled>>,
+    (choices, chosen_at): (&Choices, &BTreeMap<String, DateTime<Utc>>),
 ) -> Result<(Outcome, Revision), Failure> {
     let namespace = update.namespace().unwrap_or_default();
     let repo = update.spec.config_repo_ref.name.clone();
@@ -170,9 +172,9 @@ async fn write(
     let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
-        let made =
-            make(update.clone(), grounded.mirror.clone(), head.clone(), choices.clone(), chosen_at.clone()).await?;
-        let Made { batch, commit } = made;
+        let facts = (choices.clone(), chosen_at.clone());
+        let Made { batch, commit } =
+            make(update.clone(), grounded.mirror.clone(), head.clone(), facts, settled.clone()).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
@@ -218,17 +220,16 @@ async fn make(
     update: ImageUpdate,
     mirror: Mirror,
     head: CommitId,
-    choices: Choices,
-    chosen_at: BTreeMap<String, DateTime<Utc>>,
+    (choices, chosen_at): (Choices, BTreeMap<String, DateTime<Utc>>),
+    settled: Arc<Mutex<Settled>>,
 ) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
         let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
-        let mut files = Vec::with_capacity(found.len());
-        for file in found {
-            files.push((file.path, mirror.blob(file.id)?));
-        }
+        let files: Vec<_> = found.iter().map(|file| (file.path.clone(), file.id.to_string())).collect();
         let namespace = update.namespace().unwrap_or_default();
-        let batch = batch::edit_all(&files, &choices, Some(&namespace));
+        let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = &mut |index: usize| mirror.blob(found[index].id);
+        let batch = batch::edit_new(&files, read, &choices, Some(&namespace), &mut settled)?;
         if batch.changes.is_empty() {
             return Ok(Made { batch, commit: None });
         }

@@ -88,14 +88,16 @@ pub fn main() -> ExitCode {
     let sizes = if is_small { SMALL } else { WHOLE_SIZE };
     runtime();
     let begin = Instant::now();
+    let load = load();
     let mut table = Table::default();
     let ran = bounded(WHOLE, run(sizes, &mut table));
     let build = if cfg!(debug_assertions) { "debug build: these times do not count" } else { "release build" };
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
-        "\n{build}, {processors} processors for all servers, controller and bench; {} s; medians\n",
+        "\n{build}, {processors} processors for all servers, controller and bench; {} s; medians",
         begin.elapsed().as_secs()
     );
+    println!("load of the machine over 1, 5, 15 minutes, before: {load}; after: {}\n", self::load());
     println!("{table}");
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +106,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What else the machine does shows here.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 async fn run(sizes: Sizes, table: &mut Table) {
