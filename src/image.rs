@@ -9,6 +9,10 @@ use oci_distribution::Reference;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+mod tag_list;
+
+pub use tag_list::{TagList, TagListBuilder};
+
 /// A text that is no image name, tag or digest, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no {what}: {reason}")]
@@ -38,18 +42,23 @@ impl FromStr for Tag {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let bytes = text.as_bytes();
-        if bytes.is_empty() || bytes.len() > 128 {
-            return Err(invalid("tag", text, "it needs 1 to 128 characters"));
-        }
-        if matches!(bytes[0], b'.' | b'-') {
-            return Err(invalid("tag", text, "it starts with a dot or a dash"));
-        }
-        if !bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) {
-            return Err(invalid("tag", text, "only letters, digits, '_', '.' and '-' are allowed"));
-        }
+        check_tag(text)?;
         Ok(Self(text.into()))
     }
+}
+
+fn check_tag(text: &str) -> Result<(), Invalid> {
+    let bytes = text.as_bytes();
+    if bytes.is_empty() || bytes.len() > 128 {
+        return Err(invalid("tag", text, "it needs 1 to 128 characters"));
+    }
+    if matches!(bytes[0], b'.' | b'-') {
+        return Err(invalid("tag", text, "it starts with a dot or a dash"));
+    }
+    if !bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) {
+        return Err(invalid("tag", text, "only letters, digits, '_', '.' and '-' are allowed"));
+    }
+    Ok(())
 }
 
 /// A content digest such as `sha256:` and 64 hexadecimal digits (OCI image specification; sha256 and sha512).

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::image::{Repository, Tag};
+use crate::image::{Repository, TagList};
 
 mod auth;
 mod credential;
@@ -38,7 +38,7 @@ pub struct Access {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tags {
     /// In the order of their bytes, each once.
-    pub tags: Arc<[Tag]>,
+    pub tags: TagList,
     /// SHA-256 of the tags: two lists are the same exactly when their fingerprints are.
     pub fingerprint: [u8; 32],
     /// It is the same as the listing before it, whoever asked for that one. To know whether your own view is outdated, compare

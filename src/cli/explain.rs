@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use super::{Output, files, print};
 use crate::api::ImagePolicy;
-use crate::image::Tag;
+use crate::image::{Tag, TagList, TagListBuilder};
 use crate::watch::decide::{Explanation, decide};
 use crate::watch::policy::Policy;
 
@@ -52,17 +52,14 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// One tag a line; a line that is no tag is kept apart, with the reason.
-fn read_tags(text: &str) -> (Vec<Tag>, Vec<(String, String)>) {
-    let (mut tags, mut invalid) = (Vec::new(), Vec::new());
+fn read_tags(text: &str) -> (TagList, Vec<(String, String)>) {
+    let (mut tags, mut invalid) = (TagListBuilder::default(), Vec::new());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        match line.parse::<Tag>() {
-            Ok(tag) => tags.push(tag),
-            Err(error) => {
-                invalid.push((crate::failure::printable(line, 128), crate::failure::printable(&error.to_string(), 300)))
-            }
+        if let Err(error) = tags.push(line) {
+            invalid.push((crate::failure::printable(line, 128), crate::failure::printable(&error.to_string(), 300)));
         }
     }
-    (tags, invalid)
+    (tags.build(), invalid)
 }
 
 fn write_text(out: &mut dyn std::io::Write, explanation: &Explanation) -> std::io::Result<()> {

@@ -2,7 +2,6 @@
 //! A listing that breaks off leaves nothing behind; must never pass on a part of one.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use reqwest::Url;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +12,7 @@ use super::error::{Complaint, Error, Place};
 use super::page::{self, Names};
 use super::session::Session;
 use super::wire::Answer;
-use crate::image::{Repository, Tag};
+use crate::image::{Repository, TagList};
 
 /// How many tags a page is asked to hold, as ECR takes no more; a registry may send fewer.
 const PAGE_SIZE: &str = "1000";
@@ -115,23 +114,21 @@ fn whole(pages: &[Vec<u8>], repository: &Repository, limit: usize) -> Result<Tag
     let mut all = Names::default();
     for body in pages {
         let names = page::read(body, &path)?;
-        all.tags.extend(names.tags);
+        all.tags.append(&names.tags).map_err(|full| full.to_string())?;
         all.skipped = all.skipped.saturating_add(names.skipped);
         if all.tags.len() > limit {
             return Err(format!("its list has more than {limit} tags"));
         }
     }
-    all.tags.sort_unstable();
-    all.tags.dedup();
-    let fingerprint = fingerprint(&all.tags);
-    Ok(Tags { tags: Arc::from(all.tags), fingerprint, unchanged: false, skipped: all.skipped })
+    let tags = all.tags.build();
+    Ok(Tags { fingerprint: fingerprint(&tags), tags, unchanged: false, skipped: all.skipped })
 }
 
 /// A tag holds no line feed, so that two lists never look the same.
-fn fingerprint(tags: &[Tag]) -> [u8; 32] {
+fn fingerprint(tags: &TagList) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for tag in tags {
-        hash.update(tag.as_str().as_bytes());
+    for tag in tags.iter() {
+        hash.update(tag.as_bytes());
         hash.update(b"\n");
     }
     hash.finalize().into()

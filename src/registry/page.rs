@@ -6,10 +6,10 @@ use std::fmt;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use crate::failure::printable;
-use crate::image::Tag;
+use crate::image::TagListBuilder;
 
 /// The longest address of a next page, in bytes.
 const LINK_BYTES: usize = 4 << 10;
@@ -17,7 +17,7 @@ const LINK_BYTES: usize = 4 << 10;
 /// The tags of a page in the server's order, and how many names were no valid tags.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
-    pub tags: Vec<Tag>,
+    pub tags: TagListBuilder,
     pub skipped: u32,
 }
 
@@ -134,34 +134,34 @@ impl<'de> Visitor<'de> for NamesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Names, A::Error> {
         let mut names = Names::default();
-        while let Some(Name(tag)) = from.next_element()? {
-            match tag {
-                Some(tag) => names.tags.push(tag),
-                None => names.skipped += 1,
-            }
-        }
+        while from.next_element_seed(Name(&mut names))?.is_some() {}
         Ok(names)
     }
 }
 
-/// A name, straight from the parser's buffer into a tag.
-struct Name(Option<Tag>);
+/// A name, straight from the parser's buffer into the list.
+struct Name<'n>(&'n mut Names);
 
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = Name;
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = ();
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a tag's name")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_str(self)
+    }
+}
 
-            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
-                Ok(Name(text.parse().ok()))
-            }
+impl Visitor<'_> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tag's name")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        if self.0.tags.push(text).is_err() {
+            self.0.skipped += 1;
         }
-        from.deserialize_str(NameVisitor)
+        Ok(())
     }
 }
 

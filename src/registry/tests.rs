@@ -36,7 +36,7 @@ fn access(server: &Server, credential: Option<Credential>) -> Access {
 }
 
 fn names(tags: &Tags) -> Vec<&str> {
-    tags.tags.iter().map(|tag| tag.as_str()).collect()
+    tags.tags.iter().collect()
 }
 
 /// One anonymous listing: the tags, or a part of the error.

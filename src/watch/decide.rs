@@ -12,10 +12,10 @@ use serde::Serialize;
 use self::explain::{chosen_verdict, held_verdict, older_verdict, refused_verdict};
 use super::filter::Filter;
 use super::policy::{Key, Policy, Ranking};
-use super::range::Range;
-use super::version::{self, Parts};
-use crate::image::Tag;
+use super::version;
+use crate::image::{Tag, TagList};
 
+mod best;
 pub mod explain;
 
 pub use explain::{Explanation, Outcome, Rule, Verdict};
@@ -54,86 +54,57 @@ pub struct Decision {
 
 /// A tag that may run.
 #[derive(Debug, Clone, Copy)]
-struct Candidate<'t> {
-    tag: &'t Tag,
-    key: Key<'t>,
+struct Candidate<'t, 'k> {
+    tag: &'t str,
+    /// Of what the filter extracted, which may live shorter.
+    key: Key<'k>,
 }
 
 /// Chooses from a whole list, fast: the same choice as [`decide`], without reasons for each tag.
 ///
 /// `current` is the tag chosen before, by whatever policy.
-pub fn choose(policy: &Policy, current: Option<&Tag>, tags: &[Tag]) -> Choice {
-    // From the end: registries list in lexical order, so that most tags lose against the first that was seen.
-    let best = match &policy.filter {
-        None => newest(&policy.ranking, current, tags.iter().rev().map(|tag| (tag, tag.as_str()))),
-        Some(filter) => {
-            let mut extractor = filter.extractor();
-            let texts: Vec<(&Tag, Cow<'_, str>)> =
-                tags.iter().rev().filter_map(|tag| Some((tag, extractor.apply(tag.as_str())?))).collect();
-            let best = newest(&policy.ranking, current, texts.iter().map(|(tag, text)| (*tag, &**text)));
-            return conclude(policy, current, best);
-        }
-    };
-    conclude(policy, current, best)
+pub fn choose(policy: &Policy, current: Option<&Tag>, tags: &TagList) -> Choice {
+    best::of(policy, current, tags, 1, |best| conclude(policy, current, best.first().copied()))
 }
 
-fn newest<'t>(
-    ranking: &Ranking,
-    current: Option<&Tag>,
-    texts: impl Iterator<Item = (&'t Tag, &'t str)>,
-) -> Option<Candidate<'t>> {
-    if let Ranking::Semver { range, .. } = ranking {
-        return newest_version(range, current, texts);
-    }
-    let candidates = texts.filter_map(|(tag, text)| Some(Candidate { tag, key: ranking.key(text)? }));
-    candidates.reduce(|best, next| if order(ranking, current, &next, &best).is_gt() { next } else { best })
+/// The best of a list, newest first, at most `limit` of them: the first is what [`choose`] chooses, unless that holds a tag.
+///
+/// `current` is the tag chosen before, by whatever policy.
+pub fn ranked<'t>(policy: &Policy, current: Option<&Tag>, tags: &'t TagList, limit: usize) -> Vec<&'t str> {
+    best::of(policy, current, tags, limit, |best| best.iter().map(|candidate| candidate.tag).collect())
 }
 
-/// As for the other rankings, but most versions lose by their numbers, before anything else of them is read.
-fn newest_version<'t>(
-    range: &Range,
-    current: Option<&Tag>,
-    texts: impl Iterator<Item = (&'t Tag, &'t str)>,
-) -> Option<Candidate<'t>> {
-    let mut best: Option<(&Tag, Parts<'_>)> = None;
-    for (tag, text) in texts {
-        if let (Some((_, best)), Ok((numbers, _))) = (&best, version::leading_numbers(text))
-            && numbers < best.numbers
-        {
-            continue;
-        }
-        let Ok(version) = version::read(text) else { continue };
-        let is_newer = best
-            .as_ref()
-            .is_none_or(|(best_tag, best)| version.cmp(best).then_with(|| break_tie(current, tag, best_tag)).is_gt());
-        if is_newer && range.contains(&version) {
-            best = Some((tag, version));
-        }
-    }
-    best.map(|(tag, version)| Candidate { tag, key: Key::Version(version) })
+/// Which of two tags is newer, the greater being it; `None` when one of them doesn't fit the policy.
+///
+/// `current` is the tag chosen before, by whatever policy.
+pub fn compare(policy: &Policy, current: Option<&Tag>, a: &str, b: &str) -> Option<Ordering> {
+    let (a_text, b_text) = (compared(policy.filter.as_ref(), a)?, compared(policy.filter.as_ref(), b)?);
+    let a = Candidate { tag: a, key: policy.ranking.key(&a_text)? };
+    let b = Candidate { tag: b, key: policy.ranking.key(&b_text)? };
+    Some(order(&policy.ranking, current, &a, &b))
 }
 
 /// Which candidate is newer: the greater is.
-fn order(ranking: &Ranking, current: Option<&Tag>, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+fn order(ranking: &Ranking, current: Option<&Tag>, a: &Candidate<'_, '_>, b: &Candidate<'_, '_>) -> Ordering {
     ranking.compare(&a.key, &b.key).then_with(|| break_tie(current, a.tag, b.tag))
 }
 
 /// Of tags with equal keys the current one is the newest, else the lexically greatest, whatever the policy's order.
-fn break_tie(current: Option<&Tag>, a: &Tag, b: &Tag) -> Ordering {
-    let is_current = |tag: &Tag| current == Some(tag);
+fn break_tie(current: Option<&Tag>, a: &str, b: &str) -> Ordering {
+    let is_current = |tag: &str| current.is_some_and(|current| current.as_str() == tag);
     is_current(a).cmp(&is_current(b)).then_with(|| a.cmp(b))
 }
 
 /// The choice between the newest of the list and the current tag, which may have left the list.
-fn conclude(policy: &Policy, current: Option<&Tag>, best: Option<Candidate<'_>>) -> Choice {
+fn conclude(policy: &Policy, current: Option<&Tag>, best: Option<Candidate<'_, '_>>) -> Choice {
     let held = current.and_then(|current| hold(policy, current, best.as_ref()));
-    let chosen = held.as_ref().map(|held| &held.kept).or(best.map(|best| best.tag)).cloned();
+    let chosen = held.as_ref().map(|held| held.kept.clone()).or_else(|| best.map(|best| listed(best.tag)));
     Choice { chosen, held }
 }
 
 /// Holds the current tag when it still fits the policy and is newer than all of the list. As a listed one is never newer
 /// than the newest, it has left the list then.
-fn hold(policy: &Policy, current: &Tag, best: Option<&Candidate<'_>>) -> Option<Held> {
+fn hold(policy: &Policy, current: &Tag, best: Option<&Candidate<'_, '_>>) -> Option<Held> {
     let text = compared(policy.filter.as_ref(), current.as_str())?;
     let key = policy.ranking.key(&text)?;
     let reason = match best {
@@ -144,7 +115,11 @@ fn hold(policy: &Policy, current: &Tag, best: Option<&Candidate<'_>>) -> Option<
         ),
         None => format!("{current} was chosen before and is no longer listed; it stays, as no listed tag fits"),
     };
-    Some(Held { kept: current.clone(), instead_of: best.map(|best| best.tag.clone()), reason })
+    Some(Held { kept: current.clone(), instead_of: best.map(|best| listed(best.tag)), reason })
+}
+
+fn listed(tag: &str) -> Tag {
+    tag.parse().expect("a list takes nothing but tags")
 }
 
 /// What of a tag is compared; `None` when the filter leaves it out.
@@ -155,12 +130,9 @@ fn compared<'t>(filter: Option<&Filter>, tag: &'t str) -> Option<Cow<'t, str>> {
 /// Chooses from a whole list and gives a reason for every tag.
 ///
 /// `current` is the tag chosen before, by whatever policy.
-pub fn decide(policy: &Policy, current: Option<&Tag>, tags: &[Tag]) -> Decision {
-    let mut listed: Vec<&Tag> = tags.iter().collect();
-    listed.sort_unstable_by(|a, b| b.cmp(a));
-    listed.dedup();
-    let texts: Vec<Option<Cow<'_, str>>> =
-        listed.iter().map(|tag| compared(policy.filter.as_ref(), tag.as_str())).collect();
+pub fn decide(policy: &Policy, current: Option<&Tag>, tags: &TagList) -> Decision {
+    let listed: Vec<&str> = tags.iter().rev().collect();
+    let texts: Vec<Option<Cow<'_, str>>> = listed.iter().map(|tag| compared(policy.filter.as_ref(), tag)).collect();
     let (mut candidates, mut refused) = (Vec::new(), Vec::new());
     for (&tag, text) in listed.iter().zip(&texts) {
         match text.as_deref().map(|text| (text, policy.ranking.key(text))) {

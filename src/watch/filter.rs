@@ -78,6 +78,11 @@ impl Filter {
         self.extractor().apply(tag)
     }
 
+    /// Whether something else than the whole tag is compared.
+    pub fn has_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// For many tags in a row: the memory for matches is kept.
     pub fn extractor(&self) -> Extractor<'_> {
         Extractor { filter: self, locations: self.regex.capture_locations() }
@@ -92,6 +97,11 @@ pub struct Extractor<'f> {
 }
 
 impl Extractor<'_> {
+    /// Whether a tag counts.
+    pub fn matches(&mut self, tag: &str) -> bool {
+        self.filter.regex.is_match(tag.as_bytes())
+    }
+
     /// What of a tag is compared; `None` when it doesn't match.
     pub fn apply<'t>(&mut self, tag: &'t str) -> Option<Cow<'t, str>> {
         let Filter { regex, template } = self.filter;

@@ -35,6 +35,8 @@ struct Group {
     tests: Vec<Test>,
     /// One of its comparators names a prerelease, so that all of them look at prereleases.
     takes_prereleases: bool,
+    /// The ranks between which everything lies that holds.
+    ranks: (u64, u64),
 }
 
 /// What a comparator asks of a version. A block is all versions that share the first numbers, such as 1.2.
@@ -80,7 +82,16 @@ impl Range {
         while cursor.eat("||") {
             groups.push(cursor.group()?);
         }
+        groups.iter_mut().for_each(Group::bound_ranks);
         Ok(Self { groups })
+    }
+
+    /// Whether a version of this [`rank`](version::rank) may lie inside: `false` is certain.
+    pub fn may_contain(&self, rank: u64) -> bool {
+        let is_release = rank % 2 == 1;
+        self.groups
+            .iter()
+            .any(|group| (is_release || group.takes_prereleases) && group.ranks.0 <= rank && rank <= group.ranks.1)
     }
 
     /// Whether a version lies inside.
@@ -109,6 +120,12 @@ impl Range {
 impl Group {
     fn holds(&self, version: &Parts<'_>) -> bool {
         self.tests.iter().all(|test| test.holds(version))
+    }
+
+    fn bound_ranks(&mut self) {
+        for (lowest, highest) in self.tests.iter().map(Test::ranks) {
+            self.ranks = (self.ranks.0.max(lowest), self.ranks.1.min(highest));
+        }
     }
 }
 
@@ -142,6 +159,19 @@ impl Test {
         }
     }
 
+    /// The lowest and the highest rank of a version for which it may hold.
+    fn ranks(&self) -> (u64, u64) {
+        match self {
+            Self::NotEqual(_) | Self::OutsideBlock(..) => (1, u64::MAX),
+            Self::Equal(bound) => (bound.rank(), bound.rank()),
+            Self::Above(bound) | Self::AtLeast(bound) => (bound.rank(), u64::MAX),
+            Self::Below(bound) | Self::AtMost(bound) => (1, bound.rank()),
+            Self::Inside(bound, parts) => (bound.rank(), bound.block_end_rank(*parts)),
+            Self::AboveBlock(bound, parts) => (bound.block_end_rank(*parts), u64::MAX),
+            Self::UpToBlock(bound, parts) => (1, bound.block_end_rank(*parts)),
+        }
+    }
+
     fn holds(&self, version: &Parts<'_>) -> bool {
         match self {
             Self::Equal(bound) => bound.order_of(version).is_eq(),
@@ -170,6 +200,17 @@ impl Bound {
         version.cmp(&Parts { numbers: self.numbers, pre: &self.pre, build: "" })
     }
 
+    fn rank(&self) -> u64 {
+        version::rank_of(self.numbers, !self.pre.is_empty())
+    }
+
+    /// The rank of the newest version of the block that the bound's first `parts` numbers make.
+    fn block_end_rank(&self, parts: usize) -> u64 {
+        let mut numbers = [u64::MAX; 3];
+        numbers[..parts].copy_from_slice(&self.numbers[..parts]);
+        version::rank_of(numbers, false)
+    }
+
     /// Where a version lies, seen from the block that the bound's first `parts` numbers make.
     fn block_order_of(&self, version: &Parts<'_>, parts: usize) -> Ordering {
         version.numbers[..parts].cmp(&self.numbers[..parts])
@@ -185,7 +226,7 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     /// Comparators and hyphen ranges up to `||` or the end.
     fn group(&mut self) -> Result<Group, String> {
-        let mut group = Group { tests: Vec::new(), takes_prereleases: false };
+        let mut group = Group { tests: Vec::new(), takes_prereleases: false, ranks: (1, u64::MAX) };
         loop {
             self.skip_space();
             self.comparator(&mut group)?;

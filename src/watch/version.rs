@@ -92,7 +92,7 @@ pub fn read(text: &str) -> Result<Parts<'_>, Flaw> {
 pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
     let bytes = text.as_bytes();
     let mut at = usize::from(bytes.first() == Some(&b'v'));
-    let mut numbers = [0; 3];
+    let mut numbers = [0_u64; 3];
     for (index, number) in numbers.iter_mut().enumerate() {
         if index > 0 {
             if bytes.get(at) != Some(&b'.') {
@@ -102,14 +102,52 @@ pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
         }
         let start = at;
         while let Some(digit) = bytes.get(at).map(|b| b.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            *number = u64::checked_mul(*number, 10).and_then(|n| n.checked_add(digit.into())).ok_or(Flaw::TooLarge)?;
+            *number = number.wrapping_mul(10).wrapping_add(digit.into());
             at += 1;
+        }
+        // Up to 19 digits always fit into 64 bits.
+        if at - start > 19 {
+            *number = text[start..at].parse().map_err(|_| Flaw::TooLarge)?;
         }
         if at == start {
             return Err(Flaw::Shape);
         }
     }
     Ok((numbers, &text[at..]))
+}
+
+/// A number for a text's place among versions: of two versions the older has no higher one. Cheap to read, as it looks at the
+/// numbers only: equal ranks say nothing. 0 is for what is surely no version, though other texts may be none either; an even one
+/// is a prerelease's.
+pub fn rank(text: &str) -> u64 {
+    match leading_numbers(text) {
+        Ok((numbers, rest)) => match rest.as_bytes().first() {
+            None | Some(b'+') => rank_of(numbers, false),
+            Some(b'-') => rank_of(numbers, true),
+            Some(_) => 0,
+        },
+        Err(_) => 0,
+    }
+}
+
+/// The rank of three numbers. Each is written as its length in bits and the bits after its first one, which keeps the order and is
+/// short for small numbers; what has no place any more is cut off. The last bit is 0 for a prerelease of which nothing was cut.
+pub(super) fn rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
+    let (mut rank, mut room, mut is_cut) = (0, 63, false);
+    let mut write = |bits: u64, count: u32| {
+        let cut = count.saturating_sub(room);
+        room -= count - cut;
+        rank |= (bits >> cut) << (room + 1);
+        is_cut |= cut > 0;
+    };
+    for number in numbers {
+        // So that 6 bits hold the length. For larger numbers there is no room for the bits that would tell them from this one.
+        let number = number.min((1 << 63) - 1);
+        let after_first = (u64::BITS - number.leading_zeros()).saturating_sub(1);
+        write((u64::BITS - number.leading_zeros()).into(), 6);
+        write(number & ((1 << after_first) - 1), after_first);
+    }
+    u64::max(rank | u64::from(is_cut || !is_prerelease), 1)
 }
 
 /// Whether a prerelease has the grammar of Semantic Versioning 2.0.0, item 9.

@@ -21,15 +21,15 @@ fn an_unchanged_list_costs_one_request_and_no_parsing() {
         let first = registry.tags(&access, FRESH, LONG).await.unwrap();
         assert!(!first.unchanged);
         let same = registry.tags(&access, FRESH, LONG).await.unwrap();
-        assert!(same.unchanged && Arc::ptr_eq(&first.tags, &same.tags));
+        assert!(same.unchanged && first.tags.is_clone_of(&same.tags));
         assert_eq!(registry.requests(), 2);
         let reordered = registry.tags(&access, FRESH, LONG).await.unwrap();
-        assert!(reordered.unchanged && Arc::ptr_eq(&first.tags, &reordered.tags));
+        assert!(reordered.unchanged && first.tags.is_clone_of(&reordered.tags));
         let grown = registry.tags(&access, FRESH, LONG).await.unwrap();
         assert!(!grown.unchanged && grown.fingerprint != first.fingerprint);
         assert_eq!(names(&grown), ["a", "b", "c"]);
         let reused = registry.tags(&access, LONG, LONG).await.unwrap();
-        assert!(Arc::ptr_eq(&grown.tags, &reused.tags));
+        assert!(grown.tags.is_clone_of(&reused.tags));
         assert_eq!(server.asked().len(), 4, "a young list is reused");
     });
 }

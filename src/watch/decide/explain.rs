@@ -110,7 +110,7 @@ impl Explanation {
     }
 }
 
-pub(super) fn chosen_verdict(policy: &Policy, best: &Candidate<'_>, candidates: usize) -> Verdict {
+pub(super) fn chosen_verdict(policy: &Policy, best: &Candidate<'_, '_>, candidates: usize) -> Verdict {
     let reason = match candidates {
         1 => format!("{} is the only tag that fits", best.tag),
         count => format!("{} is the newest of {count} tags that fit", best.tag),
@@ -121,8 +121,8 @@ pub(super) fn chosen_verdict(policy: &Policy, best: &Candidate<'_>, candidates: 
 pub(super) fn older_verdict(
     policy: &Policy,
     current: Option<&Tag>,
-    best: &Candidate<'_>,
-    other: &Candidate<'_>,
+    best: &Candidate<'_, '_>,
+    other: &Candidate<'_, '_>,
 ) -> Verdict {
     let (tag, best_tag) = (other.tag, best.tag);
     let what = match other.key {
@@ -131,7 +131,7 @@ pub(super) fn older_verdict(
         Key::Text(_) => "text",
     };
     let reason = match policy.ranking.compare(&other.key, &best.key) {
-        Ordering::Equal if current == Some(best_tag) => {
+        Ordering::Equal if current.is_some_and(|current| current.as_str() == best_tag) => {
             format!("{tag} is the same {what} as {best_tag}, which is the current tag")
         }
         Ordering::Equal => {
@@ -142,16 +142,16 @@ pub(super) fn older_verdict(
     Verdict { tag: tag.to_string(), verdict: Outcome::Older, reason, rule: rule(&policy.ranking) }
 }
 
-pub(super) fn held_verdict(held: &Held, other: &Candidate<'_>) -> Verdict {
+pub(super) fn held_verdict(held: &Held, other: &Candidate<'_, '_>) -> Verdict {
     let reason = format!("{} is older than {}, which was chosen before: a downgrade is refused", other.tag, held.kept);
     Verdict { tag: other.tag.to_string(), verdict: Outcome::Older, reason, rule: Rule::Downgrade }
 }
 
 /// `text` is what the filter extracted, or nothing when it left the tag out.
-pub(super) fn refused_verdict(policy: &Policy, tag: &Tag, text: Option<&str>) -> Verdict {
+pub(super) fn refused_verdict(policy: &Policy, tag: &str, text: Option<&str>) -> Verdict {
     let (reason, rule) = match text {
         None => (format!("{tag} does not match the pattern {}", policy.pattern), Rule::Filter),
-        Some(text) if text == tag.as_str() => (policy.ranking.refusal(text), rule(&policy.ranking)),
+        Some(text) if text == tag => (policy.ranking.refusal(text), rule(&policy.ranking)),
         Some(text) => (format!("{} (extracted from {tag})", policy.ranking.refusal(text)), rule(&policy.ranking)),
     };
     Verdict { tag: tag.to_string(), verdict: Outcome::Refused, reason, rule }
