@@ -7,6 +7,7 @@ pub mod git_sync;
 pub mod image_policy;
 pub mod image_update;
 pub mod reference;
+pub mod webhook;
 
 pub use config_repo::{ConfigRepo, ConfigRepoSpec, ConfigRepoStatus};
 pub use git_sync::{GitSync, GitSyncSpec, GitSyncStatus};

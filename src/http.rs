@@ -1,14 +1,18 @@
-//! SHELL: what the controller answers over HTTP: `/metrics`, `/livez`, `/readyz`.
-#![expect(clippy::disallowed_methods, reason = "the listener's socket")]
+//! SHELL: what the controller answers over HTTP: `/metrics`, `/livez`, `/readyz`, and `POST /hook/…` of senders of webhooks.
 
-use std::net::SocketAddr;
+pub mod hooks;
+mod listen;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
+
+use hooks::Hooks;
+pub use listen::bind;
 
 /// Says whether the controller has seen its objects.
 #[derive(Clone, Default)]
@@ -21,14 +25,6 @@ impl Readiness {
     }
 }
 
-/// Takes the address.
-///
-/// # Errors
-/// When it is taken or not ours.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
-
 /// Answers until the process ends.
 ///
 /// # Errors
@@ -37,7 +33,13 @@ pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    hooks: Hooks,
 ) -> std::io::Result<()> {
+    let listener = listen::Impatient::new(listener, listen::PATIENCE);
+    axum::serve(listener, routes(readiness, metrics, hooks)).await
+}
+
+fn routes(readiness: Readiness, metrics: Arc<dyn Fn() -> String + Send + Sync>, hooks: Hooks) -> Router {
     let ready = move || async move {
         if readiness.0.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok\n")
@@ -46,9 +48,13 @@ pub async fn serve(
         }
     };
     let content_type = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    let routes = Router::new()
+    Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { (content_type, metrics()) }));
-    axum::serve(listener, routes).await
+        .route("/metrics", get(move || async move { (content_type, metrics()) }))
+        .route("/hook/{hash}", post(hooks::knock))
+        .with_state(hooks)
 }
+
+#[cfg(test)]
+mod tests;

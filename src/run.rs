@@ -20,6 +20,7 @@ use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
 use crate::cluster::watches::{Job, Watches};
 use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
+use crate::http::hooks::{GOOGLE_KEYS, Hooks};
 use crate::http::{self, Readiness};
 use crate::registry::{Limits, Registry};
 use crate::sync::observed::Table;
@@ -63,7 +64,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     {
-        let answers = stop.clone().run_until_cancelled_owned(http::serve(listener, readiness.clone(), metrics));
+        let answers = http::serve(listener, readiness.clone(), metrics, Hooks::new(GOOGLE_KEYS));
+        let answers = stop.clone().run_until_cancelled_owned(answers);
         tasks.spawn(answers.map(|ended| ended.unwrap_or(Ok(())).context("http")));
         tasks.spawn(background(spawned, stop.clone()).map(Ok));
         let Flows { repos, policies, updates, syncs } = flows;
