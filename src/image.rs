@@ -9,6 +9,10 @@ use oci_distribution::Reference;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+mod platform;
+
+pub use platform::Platform;
+
 /// A text that is no image name, tag or digest, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no {what}: {reason}")]
