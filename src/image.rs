@@ -9,8 +9,10 @@ use oci_distribution::Reference;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+mod platform;
 mod tag_list;
 
+pub use platform::Platform;
 pub use tag_list::{TagList, TagListBuilder};
 
 /// A text that is no image name, tag or digest, with the reason.

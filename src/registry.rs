@@ -1,27 +1,46 @@
-//! SHELL to container registries (OCI distribution specification). In: a repository and a credential. Out: all of its tags, or
-//! an error. It decides nothing and knows no step; must never return a part of a list, nor show one credential's answer to another.
+//! SHELL to container registries (OCI distribution specification). In: a repository and how to reach it. Out: its tags, what a
+//! tag points at, what an image is, who signed it, or an error. It decides nothing and knows no step; must never return a part
+//! of a list, nor show one caller's answer to another.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::image::{Repository, TagList};
+use self::session::Session;
+use self::sessions::Sessions;
+use crate::image::{Digest, Repository, Tag, TagList};
 
 mod auth;
+mod build;
+mod caller;
+mod content;
 mod credential;
 mod error;
+mod kept;
 mod listing;
+mod manifest;
 mod page;
 mod pool;
+mod proxy;
 mod pull_secret;
+mod rate_limit;
+mod redirect;
 mod retry_after;
 mod scans;
 mod session;
+mod sessions;
+mod signatures;
+mod throttle;
+mod tls;
 mod wire;
 
+pub use build::Build;
 pub use credential::Credential;
 pub use error::Error;
+pub use proxy::Proxy;
 pub use pull_secret::credential;
+pub use signatures::Signed;
+pub use tls::Tls;
 
 /// Whose view of which repository: the identity of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,6 +51,17 @@ pub struct Access {
     pub insecure: bool,
     /// What to show when the registry asks for it; `None` is anonymous.
     pub credential: Option<Credential>,
+    /// More certificate authorities than the system's, a client certificate.
+    pub tls: Option<Tls>,
+    /// The way to the registry; `None` is what the environment says.
+    pub proxy: Option<Proxy>,
+}
+
+impl Access {
+    /// Anyone's view, over HTTPS.
+    pub fn new(repository: Repository) -> Self {
+        Self { repository, insecure: false, credential: None, tls: None, proxy: None }
+    }
 }
 
 /// The whole list of a repository's tags.
@@ -59,7 +89,7 @@ pub struct Limits {
     pub pages: usize,
     /// Tags of a list.
     pub tags: usize,
-    /// Requests in flight to one host.
+    /// Requests in flight to one host, of all callers together; each caller's own share adapts to how the host bears it.
     pub requests_per_host: usize,
     /// From the first packet to an open connection, TLS included.
     pub connect: Duration,
@@ -68,7 +98,7 @@ pub struct Limits {
 }
 
 /// Requests in flight to one host.
-const REQUESTS_PER_HOST: usize = 8;
+const REQUESTS_PER_HOST: usize = 32;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -88,6 +118,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Registry {
     world: Arc<wire::World>,
+    sessions: Arc<Sessions>,
     scans: Arc<scans::Scans>,
 }
 
@@ -95,7 +126,8 @@ impl Registry {
     /// No connection is made before the first call. The process must have a rustls provider by then.
     pub fn new(user_agent: impl Into<String>, limits: Limits) -> Self {
         let world = Arc::new(wire::World::new(user_agent.into(), limits));
-        Self { scans: Arc::new(scans::Scans::new(world.clone())), world }
+        let sessions = Arc::new(Sessions::new(world.clone()));
+        Self { scans: Arc::new(scans::Scans::new(sessions.clone())), sessions, world }
     }
 
     /// All tags of a repository. Callers with the same access share a scan: a list that was begun less than `within` ago is
@@ -108,10 +140,49 @@ impl Registry {
         self.scans.tags(access, within, timeout).await
     }
 
+    /// The digest of the manifest or index that a tag points at. Costs a HEAD, which Docker Hub doesn't count as a pull.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_missing_manifest`] when the tag is gone.
+    pub async fn digest(&self, access: &Access, tag: &Tag, timeout: Duration) -> Result<Digest, Error> {
+        let (_, session) = self.sessions.get(access)?;
+        within(timeout, &session, access, content::digest(&session, &access.repository, tag)).await
+    }
+
+    /// For which platforms an image was built and when its maker says so. Costs nothing when this caller asked before, as a
+    /// digest's build never changes; else one to four requests.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_missing_manifest`] when the image is gone or not whole.
+    pub async fn build(&self, access: &Access, digest: &Digest, timeout: Duration) -> Result<Arc<Build>, Error> {
+        let (_, session) = self.sessions.get(access)?;
+        within(timeout, &session, access, build::get(&session, &access.repository, digest)).await
+    }
+
+    /// What cosign left beside an image, unchecked: signatures at a tag of their own, then bundles that refer to it. Empty
+    /// when there is nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn signatures(&self, access: &Access, digest: &Digest, timeout: Duration) -> Result<Vec<Signed>, Error> {
+        let (_, session) = self.sessions.get(access)?;
+        within(timeout, &session, access, signatures::all(&session, &access.repository, digest)).await
+    }
+
     /// How many requests were sent since the start, to registries and token servers.
     pub fn requests(&self) -> u64 {
         self.world.requests()
     }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    session: &Session,
+    access: &Access,
+    asked: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let in_time = tokio::time::timeout(timeout, asked).await;
+    in_time.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
 }
 
 impl fmt::Debug for Registry {

@@ -156,7 +156,7 @@ async fn access(object: &ImagePolicy, policy: &Policy, context: &Context) -> Res
             registry::credential(config, &policy.image).map_err(invalid)?
         }
     };
-    Ok(Access { repository: policy.image.clone(), insecure: object.spec.insecure, credential })
+    Ok(Access { insecure: object.spec.insecure, credential, ..Access::new(policy.image.clone()) })
 }
 
 /// Tells people when the choice changed, or why there is none.

@@ -6,19 +6,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use chrono::{DateTime, Utc};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 
 use super::credential::Credential;
 use super::error::{Error, Place};
-use super::wire::{Answer, Wire, authority};
+use super::redirect;
+use super::wire::{Answer, Take, Wire, authority};
 use crate::image::Repository;
 
 /// A token that says nothing lives this long (distribution's token specification).
 const TOKEN_LIFE: u64 = 60;
 /// No token is believed longer than this.
 const TOKEN_LIFE_LONGEST: u64 = 3600;
+/// The longest answer of a token server, in bytes.
+const ANSWER_BYTES: usize = 1 << 20;
 /// The longest token that is put into a header, in bytes.
 const TOKEN_BYTES: usize = 64 << 10;
 
@@ -55,6 +59,16 @@ pub(super) enum Auth {
     Bearer(Grant, Arc<Token>),
 }
 
+impl PartialEq for Auth {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fixed(one), Self::Fixed(two)) => one == two,
+            (Self::Bearer(_, one), Self::Bearer(_, two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}
+
 /// The challenge in an answer; Bearer is preferred. `None` when there is none that we know.
 pub(super) fn challenge(headers: &HeaderMap, repository: &Repository) -> Option<Challenge> {
     let mut basic = None;
@@ -77,33 +91,12 @@ pub(super) fn challenge(headers: &HeaderMap, repository: &Repository) -> Option<
     basic
 }
 
-/// The address of a token server, if it may be asked on behalf of this registry: not over plain HTTP when the registry itself
-/// is not, no credentials inside, and not on this machine or link unless the registry is there too (a registry must not make
-/// us ask a cloud's metadata service).
+/// The address of a token server, if it may be asked on behalf of this registry.
 pub(super) fn realm(text: &str, registry: &Url) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "the token server's address in its challenge is no URL")?;
-    match (url.scheme(), registry.scheme()) {
-        ("https", _) | ("http", "http") => {}
-        ("http", _) => return Err("its token server is on plain HTTP".to_owned()),
-        _ => return Err("its token server's address is neither http nor https".to_owned()),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("its token server's address holds credentials".to_owned());
-    }
-    if is_near(&url) && !is_near(registry) {
-        return Err(format!("its token server {} is an address of this machine or link", authority(&url)));
-    }
+    let name = url.origin().ascii_serialization();
+    redirect::fits(&url, registry).map_err(|reason| format!("its token server is {name}, {reason}"))?;
     Ok(url)
-}
-
-fn is_near(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return true };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    match address.map(|address| address.to_canonical()) {
-        Ok(std::net::IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
-        Ok(std::net::IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
 }
 
 /// A header value that no debug print shows.
@@ -158,7 +151,7 @@ pub(super) async fn fetch(
             request
         }
     };
-    let answer = wire.send(request, repository).await?;
+    let answer = wire.send(request, Take::own(ANSWER_BYTES), repository).await?;
     if !answer.status.is_success() {
         return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
     }
@@ -187,6 +180,7 @@ fn read(answer: &Answer) -> Result<(HeaderValue, Duration), &'static str> {
         token: Option<String>,
         access_token: Option<String>,
         expires_in: Option<u64>,
+        issued_at: Option<DateTime<Utc>>,
     }
     let body: Body =
         serde_json::from_slice(&answer.body).map_err(|_| "the token server's answer is no JSON with a token")?;
@@ -197,5 +191,9 @@ fn read(answer: &Answer) -> Result<(HeaderValue, Duration), &'static str> {
     }
     let value = secret_value(&format!("Bearer {token}")).ok_or("the token server's token is no text for a header")?;
     let life = Duration::from_secs(body.expires_in.unwrap_or(TOKEN_LIFE).min(TOKEN_LIFE_LONGEST));
+    // By the server's own clock: a token that it kept is older than its answer.
+    let date = answer.headers.get(DATE).and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
+    let age = date.zip(body.issued_at).and_then(|(date, issued)| date.signed_duration_since(issued).to_std().ok());
+    let life = life.saturating_sub(age.unwrap_or_default());
     Ok((value, life - life / 10))
 }

@@ -44,13 +44,8 @@ impl Credential {
             Secret::Identity { token } => (b'i', [token.as_str(), ""]),
             Secret::Registry { token } => (b'r', [token.as_str(), ""]),
         };
-        let mut hash = Sha256::new();
-        hash.update([kind]);
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        Self { secret, fingerprint: hash.finalize().into() }
+        let fingerprint = fingerprint(kind, &parts.map(str::as_bytes));
+        Self { secret, fingerprint }
     }
 
     /// Two credentials are the same exactly when their fingerprints are.
@@ -77,6 +72,17 @@ impl Credential {
     pub(super) fn registry_token(&self) -> Option<&str> {
         if let Secret::Registry { token } = &self.secret { Some(token) } else { None }
     }
+}
+
+/// A hash of secrets in which no two lists of them look the same.
+pub(super) fn fingerprint(kind: u8, parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update([kind]);
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 impl fmt::Debug for Credential {

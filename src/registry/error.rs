@@ -11,7 +11,7 @@ use crate::image::Repository;
 /// The longest text that we repeat from a registry's answer, in characters.
 const QUOTED: usize = 200;
 
-/// Why a listing failed. A listing is whole or it is an error; there is no partial one.
+/// Why a question failed. A listing is whole or it is an error; there is no partial one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The registry or its token server wants other credentials, or these may not see the repository.
@@ -32,7 +32,17 @@ pub enum Error {
         /// The repository that was asked for.
         repository: Repository,
     },
-    /// The host asked us to slow down (429); until the time has passed, nothing is sent to it.
+    /// The repository is there, but not this manifest or this part of it: deleted, or never whole.
+    #[error("{host} has no {what} in {repository}")]
+    Missing {
+        /// The server that was asked.
+        host: String,
+        /// The repository that was asked for.
+        repository: Repository,
+        /// What is missing: a manifest or blob, by tag or digest.
+        what: String,
+    },
+    /// The host asked us to slow down (429); until the time has passed, this caller sends nothing to it.
     #[error("{host} limits the rate of requests, {repository} has to wait{}", waiting(*retry_after))]
     RateLimited {
         /// The server that asked.
@@ -94,6 +104,11 @@ impl Error {
             _ => None,
         }
     }
+
+    /// The image that was asked for is missing or not whole, while the repository is there: another tag may do.
+    pub fn is_missing_manifest(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
 }
 
 fn waiting(retry_after: Option<Duration>) -> String {
@@ -132,6 +147,17 @@ impl Place {
 
     pub(super) fn rate_limited(&self, retry_after: Option<Duration>) -> Error {
         Error::RateLimited { host: self.host.clone(), repository: self.repository.clone(), retry_after }
+    }
+
+    /// The error behind a status that is no success, where a manifest or blob was asked for.
+    pub(super) fn lacks(&self, what: &str, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Error {
+        let code = Complaint::read(body).code;
+        let is_missing =
+            (status == 404 && code != "NAME_UNKNOWN") || matches!(&*code, "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN");
+        if !is_missing {
+            return self.refused(status, retry_after, body);
+        }
+        Error::Missing { host: self.host.clone(), repository: self.repository.clone(), what: what.to_owned() }
     }
 
     /// The error behind a status that is no success.

@@ -3,27 +3,25 @@
 
 use std::collections::HashSet;
 
-use reqwest::Url;
+use reqwest::{Method, Url};
 use sha2::{Digest as _, Sha256};
 
 use super::Tags;
-use super::auth::Auth;
 use super::error::{Complaint, Error, Place};
 use super::page::{self, Names};
-use super::session::Session;
-use super::wire::Answer;
+use super::session::{Ask, Purpose, Session};
+use super::wire::{Answer, Take};
 use crate::image::{Repository, TagList};
 
-/// How many tags a page is asked to hold, as ECR takes no more; a registry may send fewer.
-const PAGE_SIZE: &str = "1000";
+/// How many tags a page is asked to hold: ECR takes no more than the first, Quay no more than the second, and some want not
+/// to be asked at all. A registry may always send fewer.
+const PAGE_SIZES: [Option<&str>; 3] = [Some("1000"), Some("100"), None];
 
 /// What one listing leaves for the next one of the same repository and credential.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// How the registry wants to be asked.
-    auth: Option<Auth>,
-    /// The registry refuses to be asked for a page's size.
-    unsized_pages: bool,
+    /// Which of the page sizes the registry takes.
+    size: usize,
     /// The last whole listing: a hash of its bodies, and what they held.
     last: Option<([u8; 32], Tags)>,
 }
@@ -58,17 +56,28 @@ async fn bodies(session: &Session, repository: &Repository, memory: &mut Memory)
     let place = session.place(repository);
     let limits = session.limits();
     let plain = session.url(&format!("{}/tags/list", repository.path()));
-    let mut url = plain.clone();
-    if !memory.unsized_pages {
-        url.query_pairs_mut().append_pair("n", PAGE_SIZE);
-    }
+    let first = |size: usize| {
+        let mut url = plain.clone();
+        if let Some(Some(size)) = PAGE_SIZES.get(size) {
+            url.query_pairs_mut().append_pair("n", size);
+        }
+        url
+    };
+    let mut url = first(memory.size);
     let mut seen = HashSet::from([url.clone()]);
     let (mut pages, mut hash, mut total) = (Vec::new(), Sha256::new(), 0);
     loop {
-        let answer = session.get(url.clone(), repository, &mut memory.auth).await?;
-        if pages.is_empty() && url != plain && refuses_size(&answer) {
-            memory.unsized_pages = true;
-            url = plain.clone();
+        let ask = Ask {
+            method: Method::GET,
+            url: url.clone(),
+            accept: "application/json",
+            purpose: Purpose::List,
+            take: Take::own(limits.page_bytes),
+        };
+        let answer = session.ask(&ask, repository).await?;
+        if pages.is_empty() && memory.size + 1 < PAGE_SIZES.len() && refuses_size(&answer) {
+            memory.size += 1;
+            url = first(memory.size);
             continue;
         }
         total += answer.body.len();

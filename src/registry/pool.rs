@@ -27,12 +27,6 @@ impl<K: Eq + Hash, V> Pool<K, V> {
         values.insert(key, Arc::downgrade(&value));
         Ok(value)
     }
-
-    /// How many values are alive.
-    #[cfg(test)]
-    pub(super) fn living(&self) -> usize {
-        locked(&self.0).values().filter(|value| value.strong_count() > 0).count()
-    }
 }
 
 /// Locks for a moment. What a panicking thread left behind is still whole, as every holder writes a value at once.

@@ -1,46 +1,37 @@
-//! Who looks at the same repository with the same credential shares one scan. In: callers. Out: one listing for all of them.
-//! What nobody asked for in a while is forgotten; must never show a caller what another credential saw.
+//! Who looks at the same repository in the same way shares one scan. In: callers. Out: one listing for all of them.
+//! What nobody asked for in a while is forgotten; must never show a caller what another one saw.
 
 #![expect(clippy::disallowed_methods, reason = "the age of a listing")]
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as Turn;
 
-use super::credential::Credential;
-use super::error::{Error, Place};
+use super::error::Error;
+use super::kept::Kept;
 use super::listing::{self, Memory};
-use super::pool::{Pool, locked};
+use super::pool::locked;
 use super::session::Session;
-use super::wire::World;
+use super::sessions::{self, Sessions};
 use super::{Access, Tags};
 
-/// What nobody asked for in this time is forgotten, with its connections and tokens.
-const IDLE: Duration = Duration::from_secs(3600);
-/// How often we look for what to forget.
-const SWEEP: Duration = Duration::from_secs(300);
+/// How many repositories are kept at most, each with its list.
+const SCANS: usize = 100_000;
 
 /// All scans, and the sessions that they need.
 pub(super) struct Scans {
-    world: Arc<World>,
-    sessions: Pool<(String, Option<Credential>), Session>,
-    known: Mutex<Known>,
+    sessions: Arc<Sessions>,
+    known: Mutex<Kept<Key, Arc<Scan>>>,
 }
 
-struct Known {
-    scans: HashMap<Key, (Arc<Scan>, Instant)>,
-    swept: Instant,
-}
-
-/// What makes two callers share: the registry's address, the repository's path, the credential.
-type Key = (String, String, Option<Credential>);
+/// What makes two callers share: the session and the repository's path.
+type Key = (sessions::Key, String);
 
 /// The scan of one repository with one credential.
+#[derive(Default)]
 struct Scan {
-    session: Arc<Session>,
     turn: Turn<State>,
     /// How many flights have ended.
     ended: AtomicU64,
@@ -56,47 +47,32 @@ struct State {
 }
 
 impl Scans {
-    pub(super) fn new(world: Arc<World>) -> Self {
-        let known = Known { scans: HashMap::new(), swept: Instant::now() };
-        Self { world, sessions: Pool::default(), known: Mutex::new(known) }
+    pub(super) fn new(sessions: Arc<Sessions>) -> Self {
+        Self { sessions, known: Mutex::new(Kept::new(SCANS)) }
     }
 
     /// A listing that was begun less than `within` ago or after this call; at the latest after `timeout` an error.
     pub(super) async fn tags(&self, access: &Access, within: Duration, timeout: Duration) -> Result<Tags, Error> {
-        let scan = self.scan(access, Instant::now())?;
-        let flown = tokio::time::timeout(timeout, scan.fly(access, within)).await;
-        flown.unwrap_or_else(|_| Err(scan.session.place(&access.repository).timeout()))
+        let (key, session) = self.sessions.get(access)?;
+        let scan = self.scan((key, access.repository.path()));
+        let flown = tokio::time::timeout(timeout, scan.fly(&session, access, within)).await;
+        flown.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
     }
 
-    fn scan(&self, access: &Access, now: Instant) -> Result<Arc<Scan>, Error> {
-        let repository = &access.repository;
-        let place = Place { host: repository.host(), repository: repository.clone() };
-        let base = Session::base(repository, access.insecure).map_err(|reason| place.malformed(reason))?;
-        let key = (base.to_string(), repository.path(), access.credential.clone());
+    fn scan(&self, key: Key) -> Arc<Scan> {
         let known = &mut *locked(&self.known);
-        if now.saturating_duration_since(known.swept) >= SWEEP {
-            known.swept = now;
-            known
-                .scans
-                .retain(|_, (scan, used)| Arc::strong_count(scan) > 1 || now.saturating_duration_since(*used) < IDLE);
-        }
-        if let Some((scan, used)) = known.scans.get_mut(&key) {
-            *used = now;
-            return Ok(scan.clone());
-        }
-        let make = || Session::new(&self.world, base, access.credential.clone());
-        let session = self.sessions.get((key.0.clone(), access.credential.clone()), make);
-        let session = session.map_err(|reason| place.unreachable(reason))?;
-        let scan = Arc::new(Scan { session, turn: Turn::default(), ended: AtomicU64::new(0) });
-        known.scans.insert(key, (scan.clone(), now));
-        Ok(scan)
+        known.get(&key).unwrap_or_else(|| {
+            let scan = Arc::<Scan>::default();
+            known.put(key, scan.clone());
+            scan
+        })
     }
 }
 
 impl Scan {
     /// Waits for its turn. When somebody's flight ended meanwhile, its failure is ours too, and so is its listing if that is
     /// young enough. A flight that is dropped half-way has not ended: the next in line flies.
-    async fn fly(&self, access: &Access, within: Duration) -> Result<Tags, Error> {
+    async fn fly(&self, session: &Session, access: &Access, within: Duration) -> Result<Tags, Error> {
         let arrived = Instant::now();
         let ended = self.ended.load(Ordering::Acquire);
         let state = &mut *self.turn.lock().await;
@@ -111,7 +87,7 @@ impl Scan {
             return Err(error.clone());
         }
         let begun = Instant::now();
-        let listed = listing::list(&self.session, &access.repository, &mut state.memory).await;
+        let listed = listing::list(session, &access.repository, &mut state.memory).await;
         state.failed = listed.as_ref().err().cloned();
         if let Ok(tags) = &listed {
             state.good = Some((begun, tags.clone()));
@@ -123,13 +99,8 @@ impl Scan {
 
 #[cfg(test)]
 impl Scans {
-    /// As if nobody had called for this long; returns how many sessions are left.
+    /// As if nobody had called for this long; returns how many scans are left.
     pub(super) fn after(&self, idle: Duration) -> usize {
-        let now = Instant::now() + idle;
-        let known = &mut *locked(&self.known);
-        known
-            .scans
-            .retain(|_, (scan, used)| Arc::strong_count(scan) > 1 || now.saturating_duration_since(*used) < IDLE);
-        self.sessions.living()
+        locked(&self.known).after(idle)
     }
 }

@@ -1,31 +1,64 @@
-//! One registry as one credential sees it. In: an address below `/v2/`. Out: the answer, after whatever authentication the
-//! registry asked for. Nothing is shared between credentials; must never send one where the registry did not ask for it.
+//! One registry as one caller sees it. In: an address below `/v2/`. Out: the answer, after whatever authentication the
+//! registry asked for. Nothing is shared between callers; must never send one where the registry did not ask for it.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
 
 use super::auth::{self, Auth, Challenge, Grant, Token};
+use super::build::Builds;
+use super::caller::Caller;
 use super::credential::Credential;
 use super::error::{Error, Place};
-use super::pool::Pool;
-use super::wire::{Answer, Wire, World, authority};
+use super::kept::Kept;
+use super::pool::{Pool, locked};
+use super::wire::{Answer, Take, Wire, World, authority};
 use crate::image::Repository;
 
-/// A registry, a credential or none, and the tokens that it got.
+/// Of how many repositories a session remembers how to sign for them.
+const LEARNED: usize = 10_000;
+/// How much is taken of an answer that only says how to sign, in bytes.
+const PING_BYTES: usize = 64 << 10;
+
+/// A registry, a caller, and the tokens that it got.
 pub(super) struct Session {
     wire: Wire,
     base: Url,
     credential: Option<Credential>,
     tokens: Pool<Grant, Token>,
+    learned: Mutex<Kept<(String, Purpose), Auth>>,
+    /// What the images of this registry are, as far as this caller asked.
+    pub builds: Builds,
+}
+
+/// Some registries want another scope for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// Tags.
+    List,
+    /// Manifests and blobs.
+    Pull,
+}
+
+/// What is asked of a registry.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub method: Method,
+    pub url: Url,
+    /// The media types that are understood.
+    pub accept: &'static str,
+    pub purpose: Purpose,
+    pub take: Take,
 }
 
 impl Session {
-    /// The session of a credential at the registry with this address.
-    pub(super) fn new(world: &Arc<World>, base: Url, credential: Option<Credential>) -> Result<Self, String> {
-        Ok(Self { wire: Wire::new(world, &base)?, base, credential, tokens: Pool::default() })
+    /// The session of a caller at the registry with this address.
+    pub(super) fn new(world: &Arc<World>, base: Url, caller: Caller) -> Result<Self, String> {
+        let wire = Wire::new(world, &base, &caller)?;
+        let (tokens, learned) = (Pool::default(), Mutex::new(Kept::new(LEARNED)));
+        Ok(Self { wire, base, credential: caller.credential, tokens, learned, builds: Builds::default() })
     }
 
     /// The address of a registry: its host, HTTPS unless the user asked for plain HTTP. Docker Hub's API has a host of its own.
@@ -54,34 +87,46 @@ impl Session {
     }
 
     /// Asks with what was learned before; when the registry wants something else, learns it and asks once more.
-    pub(super) async fn get(
-        &self,
-        url: Url,
-        repository: &Repository,
-        learned: &mut Option<Auth>,
-    ) -> Result<Answer, Error> {
-        let asked = self.try_get(url, repository, learned).await;
+    pub(super) async fn ask(&self, ask: &Ask, repository: &Repository) -> Result<Answer, Error> {
+        let path = repository.path();
+        let mut auth = self.recall(&path, ask.purpose);
+        let before = auth.clone();
+        let asked = self.try_ask(ask, repository, &mut auth).await;
         let refused = |answer: &Answer| answer.status == StatusCode::UNAUTHORIZED;
         if asked.as_ref().map_or_else(|error| matches!(error, Error::Authentication { .. }), refused) {
-            *learned = None; // the registry's way of asking may have changed: begin anew next time
+            // the registry's way of asking may have changed: begin anew next time
+            locked(&self.learned).remove(&(path, ask.purpose));
+        } else if let Some(auth) = auth
+            && before.is_none_or(|before| before != auth)
+        {
+            locked(&self.learned).put((path, ask.purpose), auth);
         }
         asked
     }
 
-    async fn try_get(&self, url: Url, repository: &Repository, learned: &mut Option<Auth>) -> Result<Answer, Error> {
+    /// What was learned for this purpose, else for the other.
+    fn recall(&self, path: &str, purpose: Purpose) -> Option<Auth> {
+        let other = if purpose == Purpose::List { Purpose::Pull } else { Purpose::List };
+        let learned = &mut *locked(&self.learned);
+        learned.get(&(path.to_owned(), purpose)).or_else(|| learned.get(&(path.to_owned(), other)))
+    }
+
+    async fn try_ask(&self, ask: &Ask, repository: &Repository, learned: &mut Option<Auth>) -> Result<Answer, Error> {
         let signature = match learned {
             Some(auth) => Some(self.signature(auth, None, repository).await?),
             None => None,
         };
-        let answer = self.wire.send(request(url.clone(), signature.clone()), repository).await?;
+        let answer = self.wire.send(ask.request(signature.clone()), ask.take, repository).await?;
         if !self.wants_signature(&answer, signature.is_some()) {
             return Ok(answer);
         }
         let mut challenge = auth::challenge(&answer.headers, repository);
         if challenge.is_none() && signature.is_none() {
             // Some registries say how to ask only there.
-            let ping = self.wire.send(request(self.base.clone(), None), repository).await?;
-            challenge = auth::challenge(&ping.headers, repository);
+            let take = Take::own(PING_BYTES);
+            let ping = Ask { method: Method::GET, url: self.base.clone(), take, ..ask.clone() };
+            challenge =
+                auth::challenge(&self.wire.send(ping.request(None), take, repository).await?.headers, repository);
         }
         let Some(challenge) = challenge else { return Ok(answer) };
         let auth = self.learn(challenge, repository)?;
@@ -90,7 +135,7 @@ impl Session {
         if Some(&renewed) == signature.as_ref() {
             return Ok(answer);
         }
-        self.wire.send(request(url, Some(renewed)), repository).await
+        self.wire.send(ask.request(Some(renewed)), ask.take, repository).await
     }
 
     /// A private repository may look missing or forbidden to the unknown.
@@ -147,11 +192,13 @@ impl Session {
     }
 }
 
-fn request(url: Url, signature: Option<HeaderValue>) -> Request {
-    let mut request = Request::new(Method::GET, url);
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(signature) = signature {
-        request.headers_mut().insert(AUTHORIZATION, signature);
+impl Ask {
+    fn request(&self, signature: Option<HeaderValue>) -> Request {
+        let mut request = Request::new(self.method.clone(), self.url.clone());
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(self.accept));
+        if let Some(signature) = signature {
+            request.headers_mut().insert(AUTHORIZATION, signature);
+        }
+        request
     }
-    request
 }

@@ -1,15 +1,20 @@
 //! The whole shell against a server of faults: in a script of answers, out what the caller sees and what was asked.
 
 mod server;
+mod content;
+mod hosted;
+mod signatures;
 mod signing;
 mod sharing;
+mod stalling;
+mod tls;
 
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 
-use super::{Access, Credential, Error, Limits, Registry, Tags};
+use super::{Access, Build, Credential, Error, Limits, Proxy, Registry, Signed, Tags, Tls};
 use server::{Asked, Server, page, page_then, reply};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -32,7 +37,7 @@ fn small(change: impl FnOnce(&mut Limits)) -> Registry {
 }
 
 fn access(server: &Server, credential: Option<Credential>) -> Access {
-    Access { repository: format!("{}/acme/app", server.host).parse().unwrap(), insecure: true, credential }
+    Access { insecure: true, credential, ..Access::new(format!("{}/acme/app", server.host).parse().unwrap()) }
 }
 
 fn names(tags: &Tags) -> Vec<&str> {
@@ -210,16 +215,19 @@ fn a_page_that_fails_leaves_nothing_of_the_listing() {
 }
 
 #[test]
-fn a_registry_that_refuses_the_size_is_asked_without() {
+fn a_registry_that_refuses_the_size_is_asked_for_less_and_then_without() {
     const BODY: &str = r#"{"errors":[{"code":"TOO_MANY_TAGS_REQUESTED","message":"at most 100"}]}"#;
     run(async {
-        let script = |asked: &Asked| if asked.target.contains("n=") { reply(400, &[], BODY) } else { page(&["a"]) };
-        let server = Server::start(script).await;
-        let (registry, access) = (registry(), access(&server, None));
-        registry.tags(&access, FRESH, LONG).await.unwrap();
-        assert_eq!(registry.requests(), 2);
-        assert!(registry.tags(&access, FRESH, LONG).await.unwrap().unchanged);
-        assert_eq!(registry.requests(), 3, "it is remembered");
+        for (refused, requests) in [("n=1000", 2), ("n=", 3)] {
+            let script =
+                move |asked: &Asked| if asked.target.contains(refused) { reply(400, &[], BODY) } else { page(&["a"]) };
+            let server = Server::start(script).await;
+            let (registry, access) = (registry(), access(&server, None));
+            registry.tags(&access, FRESH, LONG).await.unwrap();
+            assert_eq!(registry.requests(), requests);
+            assert!(registry.tags(&access, FRESH, LONG).await.unwrap().unchanged);
+            assert_eq!(registry.requests(), requests + 1, "it is remembered");
+        }
     });
     check(|_| reply(400, &[], BODY), Err("answered 400"));
 }
@@ -240,7 +248,7 @@ fn every_status_has_its_error() {
         let server = Server::start(|_| reply(503, &[("retry-after", "7")], "")).await;
         let error = registry().tags(&access(&server, None), FRESH, LONG).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-        let nobody = Access { repository: "127.0.0.1:1/acme/app".parse().unwrap(), insecure: true, credential: None };
+        let nobody = Access { insecure: true, ..Access::new("127.0.0.1:1/acme/app".parse().unwrap()) };
         let error = registry().tags(&nobody, FRESH, LONG).await.unwrap_err().to_string();
         assert!(error.contains("127.0.0.1:1 can't be reached") && error.contains("refused"), "{error}");
         let plain = Access { insecure: false, ..access(&server, None) };

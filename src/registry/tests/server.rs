@@ -14,14 +14,17 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// A request as the script sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// How many requests came before it.
     pub number: usize,
     pub method: String,
-    /// Path and query.
+    /// Path and query; the whole address when it is asked as a proxy.
     pub target: String,
     pub authorization: Option<String>,
+    /// What it shows to the proxy that the server plays.
+    pub proxy_authorization: Option<String>,
+    pub accept: Option<String>,
     pub body: String,
 }
 
@@ -50,6 +53,8 @@ impl Server {
                     method: head.method.to_string(),
                     target: head.uri.to_string(),
                     authorization: text("authorization"),
+                    proxy_authorization: text("proxy-authorization"),
+                    accept: text("accept"),
                     body: String::from_utf8(body.to_vec()).unwrap(),
                 };
                 log.push(asked.clone());

@@ -7,6 +7,8 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::registry::scans::Scans;
+use crate::registry::sessions::Sessions;
+use crate::registry::wire::World;
 
 #[test]
 fn an_unchanged_list_costs_one_request_and_no_parsing() {
@@ -123,13 +125,17 @@ fn a_host_that_limits_the_rate_is_left_alone() {
             let registry = registry();
             let first = registry.tags(&access(&busy, None), FRESH, LONG).await.unwrap_err();
             assert_eq!(first.retry_after().is_some(), header.is_some() || !body.is_empty(), "{first}");
-            let other = Access { repository: format!("{}/other", busy.host).parse().unwrap(), ..access(&busy, None) };
-            for access in [access(&busy, None), other, access(&busy, Some(Credential::password("a", "b")))] {
+            let repository = format!("{}/other", busy.host).parse().unwrap();
+            let other = Access { repository, ..access(&busy, None) };
+            for access in [access(&busy, None), other] {
                 let error = registry.tags(&access, FRESH, LONG).await.unwrap_err();
                 assert!(error.retry_after().is_some_and(|wait| wait <= Duration::from_secs(3600)), "{error:?}");
                 assert!(matches!(error, Error::RateLimited { .. }));
             }
             assert_eq!(busy.asked().len(), 1);
+            let tenant = access(&busy, Some(Credential::password("a", "b")));
+            assert!(registry.tags(&tenant, FRESH, LONG).await.is_err());
+            assert_eq!(busy.asked().len(), 2, "another caller is asked for itself");
             assert!(registry.tags(&access(&idle, None), FRESH, LONG).await.is_ok(), "other hosts go on");
         });
     }
@@ -147,14 +153,17 @@ fn a_host_that_limits_the_rate_is_left_alone() {
 fn what_nobody_asks_for_is_forgotten() {
     run(async {
         let server = Server::start(|_| page(&["a"])).await;
-        let world = super::super::wire::World::new("tagboat-test".to_owned(), Limits::default());
-        let scans = Scans::new(Arc::new(world));
+        let world = World::new("tagboat-test".to_owned(), Limits::default());
+        let sessions = Arc::new(Sessions::new(Arc::new(world)));
+        let scans = Scans::new(sessions.clone());
         for user in ["a", "b"] {
             let access = access(&server, Some(Credential::password(user, "x")));
             scans.tags(&access, LONG, LONG).await.unwrap();
         }
-        assert_eq!(scans.after(Duration::from_secs(3000)), 2);
-        assert_eq!(scans.after(Duration::from_secs(4000)), 0);
+        for (idle, left) in [(3000, 2), (4000, 0)] {
+            let idle = Duration::from_secs(idle);
+            assert_eq!((scans.after(idle), sessions.after(idle)), (left, left));
+        }
     });
 }
 
@@ -181,5 +190,57 @@ fn a_host_gets_few_requests_at_a_time() {
         let (found, ()) = join(callers, watcher).await;
         assert!(found.iter().all(Result::is_ok));
         assert_eq!(server.asked().len(), 7);
+    });
+}
+
+/// One listing that tells of the budget: does the next one reach the server?
+#[track_caller]
+fn check_budget(headers: &'static [(&'static str, &'static str)], expected: bool) {
+    let found = run(async {
+        let server = Server::start(move |_| {
+            let mut page = page(&["a"]);
+            for (name, value) in headers {
+                page.headers_mut().insert(*name, value.parse().unwrap());
+            }
+            page
+        });
+        let server = server.await;
+        let (registry, access) = (registry(), access(&server, None));
+        registry.tags(&access, FRESH, LONG).await.unwrap();
+        let second = registry.tags(&access, FRESH, LONG).await;
+        assert!(second.is_ok() || second.is_err_and(|error| error.retry_after() > Some(Duration::from_secs(29))));
+        server.asked().len() == 2
+    });
+    assert_eq!(found, expected, "{headers:?}");
+}
+
+#[test]
+fn a_spent_budget_is_waited_for() {
+    check_budget(&[("ratelimit-remaining", "76;w=21600"), ("ratelimit-limit", "100;w=21600")], true);
+    check_budget(&[("ratelimit-remaining", "0;w=21600")], false);
+    check_budget(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "30")], false);
+    check_budget(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "0")], true);
+}
+
+#[test]
+fn callers_by_other_ways_never_share_an_answer() {
+    run(async {
+        let server = Server::start(|asked| page(&[&format!("n{}", asked.number)])).await;
+        let registry = registry();
+        let plain = access(&server, None);
+        let proxy = |user| Some(Proxy::new(&format!("http://{}", server.host), Some(user), Some("x")).unwrap());
+        let tls = |ca: &[u8]| Some(Tls::new(Some(ca), None).unwrap());
+        let ways = [
+            plain.clone(),
+            Access { proxy: proxy("a"), ..plain.clone() },
+            Access { proxy: proxy("b"), ..plain.clone() },
+            Access { tls: tls(tls::CA), ..plain.clone() },
+            Access { tls: tls(tls::OTHER_CA), ..plain },
+        ];
+        for _ in 0..2 {
+            for (n, access) in ways.iter().enumerate() {
+                assert_eq!(names(&registry.tags(access, LONG, LONG).await.unwrap()), [format!("n{n}")]);
+            }
+        }
     });
 }
