@@ -13,6 +13,7 @@ use crate::image::{Digest, Repository, Tag, TagList};
 mod auth;
 mod build;
 mod caller;
+pub mod cloud;
 mod content;
 mod credential;
 mod error;

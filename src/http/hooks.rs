@@ -1,6 +1,7 @@
 //! Webhooks. In: what hooks there are, and requests from anywhere. Out: wakes, each meaning "look now" and nothing more.
 //! What a payload says of tags and digests never leaves; what is not genuine is not read.
 
+mod counts;
 mod door;
 mod keys;
 mod now;
@@ -8,9 +9,9 @@ mod payload;
 mod proof;
 mod replay;
 mod secret;
+mod table;
 mod token;
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,11 +24,14 @@ use tokio::sync::Semaphore;
 
 use crate::api::webhook::WebhookType;
 use crate::image::Repository;
+use counts::Counters;
 use keys::Keys;
 use payload::Target;
 use proof::Proof;
-use replay::{Heard, WINDOW};
+use replay::WINDOW;
+use table::{Hashed, Known, Owned, Table};
 
+pub use counts::Counts;
 pub use door::{LARGEST_BODY, PATIENCE, knock};
 pub use payload::{Event, Malformed, Named, parse};
 pub use secret::{Incomplete, Secret, path};
@@ -68,32 +72,6 @@ struct Inner {
     counts: Counters,
 }
 
-#[derive(Default)]
-struct Table {
-    owners: HashMap<String, Owned>,
-    /// By the salted hash of the path, so that no comparison is one of paths. Two kinds of objects may share a path.
-    paths: HashMap<Hashed, BTreeSet<String>>,
-}
-
-type Hashed = [u8; 32];
-
-struct Owned {
-    path: Hashed,
-    known: Arc<Known>,
-    /// How many webhooks brought news.
-    rung: u64,
-    /// Whether `wake` was called and not seen yet.
-    is_awake: bool,
-    heard: Heard,
-}
-
-struct Known {
-    kind: WebhookType,
-    secret: Secret,
-    target: Target,
-    wake: Arc<dyn Fn() + Send + Sync>,
-}
-
 /// What a request was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -105,46 +83,13 @@ pub enum Verdict {
     Genuine,
 }
 
-#[derive(Default)]
-struct Counters {
-    genuine: AtomicU64,
-    unknown: AtomicU64,
-    malformed: AtomicU64,
-    old: AtomicU64,
-    repeated: AtomicU64,
-    unread: AtomicU64,
-    busy: AtomicU64,
-    wakes: AtomicU64,
-}
-
-/// How many requests there were since the start, by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Proved.
-    pub genuine: u64,
-    /// Of no known path, or not proved.
-    pub unknown: u64,
-    /// Proved, but not what their type sends.
-    pub malformed: u64,
-    /// Proved, but what they told was too long ago.
-    pub old: u64,
-    /// Proved, but told before.
-    pub repeated: u64,
-    /// Too large, too slow, or broken off.
-    pub unread: u64,
-    /// Turned away, as too many were being read.
-    pub busy: u64,
-    /// Wakes; many webhooks between two scans make one.
-    pub wakes: u64,
-}
-
 impl Hooks {
     /// No hooks yet. `google_keys` is where the keys of Google's tokens are, usually [`GOOGLE_KEYS`].
     pub fn new(google_keys: impl Into<String>) -> Self {
         Self::with_patience(google_keys, PATIENCE)
     }
 
-    fn with_patience(google_keys: impl Into<String>, patience: Duration) -> Self {
+    pub(super) fn with_patience(google_keys: impl Into<String>, patience: Duration) -> Self {
         let mut salt = [0; 32];
         SystemRandom::new().fill(&mut salt).expect("the system has random bytes: TLS needs them too");
         Self(Arc::new(Inner {
@@ -168,8 +113,7 @@ impl Hooks {
         match table.owners.get_mut(owner) {
             Some(owned) => (owned.path, owned.known) = (path, known),
             None => {
-                let owned = Owned { path, known, rung: 0, is_awake: false, heard: Heard::default() };
-                table.owners.insert(owner.to_owned(), owned);
+                table.owners.insert(owner.to_owned(), Owned::new(path, known));
             }
         }
         table.paths.entry(path).or_default().insert(owner.to_owned());
@@ -190,23 +134,15 @@ impl Hooks {
     /// To be called when a scan STARTS: what rings from now on wakes again. Gives the same as [`Hooks::rung`]; if that is another
     /// number when the scan has ended, something came meanwhile that the scan may have missed.
     pub fn seen(&self, owner: &str) -> u64 {
-        self.table().owners.get_mut(owner).map(|owned| (owned.is_awake = false, owned.rung).1).unwrap_or_default()
+        let mut table = self.table();
+        let Some(owned) = table.owners.get_mut(owner) else { return 0 };
+        owned.is_awake = false;
+        owned.rung
     }
 
     /// What became of the requests.
     pub fn counts(&self) -> Counts {
-        let counts = &self.0.counts;
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Counts {
-            genuine: of(&counts.genuine),
-            unknown: of(&counts.unknown),
-            malformed: of(&counts.malformed),
-            old: of(&counts.old),
-            repeated: of(&counts.repeated),
-            unread: of(&counts.unread),
-            busy: of(&counts.busy),
-            wakes: of(&counts.wakes),
-        }
+        self.0.counts.read()
     }
 
     /// Takes a whole request to `path`: proves it, and only then reads the body and rings for whom it names.
@@ -303,45 +239,6 @@ impl Hooks {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Table {
-    /// Takes an owner off its path.
-    fn leave(&mut self, owner: &str) {
-        let Some(path) = self.owners.get(owner).map(|owned| owned.path) else { return };
-        if let Some(owners) = self.paths.get_mut(&path) {
-            owners.remove(owner);
-            if owners.is_empty() {
-                self.paths.remove(&path);
-            }
-        }
-    }
-
-    fn at(&self, path: &Hashed) -> Vec<(String, Arc<Known>)> {
-        let owners = self.paths.get(path).into_iter().flatten();
-        owners.filter_map(|owner| Some((owner.clone(), self.owners.get(owner)?.known.clone()))).collect()
-    }
-}
-
-impl Owned {
-    /// Whether one of the events was not told before; from now on they all were.
-    fn is_news(&mut self, events: &[&Event], body: &[u8], now: DateTime<Utc>) -> bool {
-        // A delivery's id stands in a header that nobody signs, but these bodies say when they were made: the same body is the same event.
-        let is_dated = matches!(self.known.kind, WebhookType::Ghcr | WebhookType::Gitea | WebhookType::Nexus);
-        let body = is_dated.then(|| Sha256::digest(body));
-        if body.as_ref().is_some_and(|body| self.heard.has(body, now)) {
-            return false;
-        }
-        let mut is_news = false;
-        for event in events {
-            is_news |= event.id.as_ref().is_none_or(|id| !self.heard.has(id.as_bytes(), now));
-        }
-        let ids = events.iter().filter_map(|event| event.id.as_ref().map(String::as_bytes));
-        for id in ids.chain(body.as_ref().map(|body| body.as_slice())) {
-            self.heard.remember(id, now);
-        }
-        is_news
     }
 }
 
