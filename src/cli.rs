@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+mod connection;
 mod crds;
 mod explain;
 mod files;
@@ -18,6 +19,7 @@ mod render;
 mod update;
 
 use crate::context::Settings;
+use crate::registry::cloud::Environment;
 use crate::run::Options;
 use crate::telemetry::LogFormat;
 
@@ -83,6 +85,9 @@ struct RunArgs {
     /// The kustomize program
     #[arg(long, env = "TAGBOAT_KUSTOMIZE", default_value = "kustomize", value_name = "FILE")]
     kustomize: PathBuf,
+    /// Where Google publishes the keys of its webhooks' tokens
+    #[arg(long, env = "TAGBOAT_GOOGLE_KEYS", default_value = crate::http::hooks::GOOGLE_KEYS, value_name = "URL")]
+    google_keys: String,
     /// How log lines look
     #[arg(long, env = "TAGBOAT_LOG_FORMAT", value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -134,6 +139,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         default_service_account,
         allow_file_urls,
         kustomize,
+        google_keys,
         log_format,
         log,
     } = args;
@@ -141,7 +147,8 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     crate::git::register_transports().context("prepare Git")?;
     let settings =
         Settings { data_dir, allow_file_urls, default_service_account, kustomize, namespace: namespace.clone() };
-    let options = Options { kubeconfig, namespace, listen, concurrency, settings };
+    let cloud = cloud_environment();
+    let options = Options { kubeconfig, namespace, listen, concurrency, cloud, google_keys, settings };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     match runtime.block_on(crate::run::run(options)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -150,6 +157,13 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What the environment says about the clouds' workload identities.
+pub(crate) fn cloud_environment() -> Environment {
+    let read = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
+    #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+    Environment { variables: Environment::NAMES.iter().filter_map(read).collect() }
 }
 
 /// Prints a value as JSON or YAML, or what `text` writes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube::Client;
 
+pub mod accounts;
 pub mod events;
 pub mod kinds;
 pub mod objects;

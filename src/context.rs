@@ -15,7 +15,9 @@ use crate::cluster::Cluster;
 use crate::cluster::watches::Watches;
 use crate::failure::Failure;
 use crate::git::{Mirror, Remote};
+use crate::http::hooks::Hooks;
 use crate::registry::Registry;
+use crate::registry::cloud::Cloud;
 use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
@@ -41,6 +43,10 @@ pub struct Context {
     pub cluster: Cluster,
     /// The registries.
     pub registry: Registry,
+    /// The clouds that log in to their registries.
+    pub cloud: Cloud,
+    /// Whom a webhook wakes.
+    pub hooks: Hooks,
     /// The settings.
     pub settings: Settings,
     /// The heads of all ConfigRepos.

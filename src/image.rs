@@ -33,6 +33,12 @@ fn invalid(what: &'static str, text: &str, reason: &'static str) -> Invalid {
 #[serde(try_from = "String", into = "String")]
 pub struct Tag(Box<str>);
 
+impl std::borrow::Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Tag {
     /// The tag's text.
     pub fn as_str(&self) -> &str {
@@ -233,6 +239,20 @@ macro_rules! text_noun {
     )*};
 }
 text_noun!(Tag, Digest, Repository);
+
+impl JsonSchema for Digest {
+    fn schema_name() -> Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$" })
+    }
+}
 
 impl JsonSchema for Tag {
     fn schema_name() -> Cow<'static, str> {

@@ -16,6 +16,8 @@ pub mod source;
 pub mod watch;
 pub mod update;
 pub mod sync;
+pub mod authenticating;
+pub mod inquiring;
 pub mod rendering;
 pub mod observing;
 pub mod applying;

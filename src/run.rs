@@ -20,12 +20,16 @@ use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
 use crate::cluster::watches::{Job, Watches};
 use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
-use crate::http::hooks::{GOOGLE_KEYS, Hooks};
+use crate::http::hooks::Hooks;
 use crate::http::{self, Readiness};
+use crate::registry::cloud::{Cloud, Environment};
 use crate::registry::{Limits, Registry};
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
 use crate::{observing, source, sync, update};
+
+/// How we call ourselves to others.
+pub const USER_AGENT: &str = concat!("tagboat/", env!("CARGO_PKG_VERSION"));
 
 /// What `tagboat run` was told.
 #[derive(Debug, Clone)]
@@ -38,6 +42,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How many objects of a kind are reconciled at once.
     pub concurrency: u16,
+    /// What the environment says about clouds.
+    pub cloud: Environment,
+    /// Where Google's keys for webhooks of its own are.
+    pub google_keys: String,
     /// The rest.
     pub settings: Settings,
 }
@@ -47,13 +55,14 @@ pub struct Options {
 /// # Errors
 /// When it can't start, or when one of its parts ends by itself.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let client = client(options.kubeconfig.as_deref()).await?;
+    let config = config(options.kubeconfig.as_deref()).await?;
+    let client = Client::try_from(config).context("make the client of the API server")?;
     let listener = http::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let (jobs, spawned) = mpsc::unbounded_channel();
     let flows = Flows::new(&client, options.namespace.as_deref(), options.concurrency);
     let (start, started) = watch::channel(false);
     let listed = watch::Sender::new(0);
-    let context = Arc::new(context(Cluster::new(client), &flows, options.settings, jobs, started));
+    let context = Arc::new(context(Cluster::new(client), &flows, &options, jobs, started));
     let stop = CancellationToken::new();
     let readiness = Readiness::default();
     let metrics = {
@@ -64,7 +73,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     {
-        let answers = http::serve(listener, readiness.clone(), metrics, Hooks::new(GOOGLE_KEYS));
+        let answers = http::serve(listener, readiness.clone(), metrics, context.hooks.clone());
         let answers = stop.clone().run_until_cancelled_owned(answers);
         tasks.spawn(answers.map(|ended| ended.unwrap_or(Ok(())).context("http")));
         tasks.spawn(background(spawned, stop.clone()).map(Ok));
@@ -86,8 +95,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     ended
 }
 
-/// A client without retries of its own: the flows decide when to try again.
-async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> {
+/// How the API server is reached: without retries of the client's own, as the flows decide when to try again.
+///
+/// # Errors
+/// When the kubeconfig can't be read, or there is none.
+pub async fn config(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Config> {
     let mut config = match kubeconfig {
         Some(path) => {
             let kubeconfig =
@@ -97,7 +109,7 @@ async fn client(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Client> 
         None => Config::infer().await.context("no kubeconfig given or found, and not in a cluster")?,
     };
     config.default_retry = false;
-    Client::try_from(config).context("make the client of the API server")
+    Ok(config)
 }
 
 struct Flow<K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static> {
@@ -184,7 +196,7 @@ impl Flows {
 fn context(
     cluster: Cluster,
     flows: &Flows,
-    settings: Settings,
+    options: &Options,
     jobs: mpsc::UnboundedSender<Job>,
     started: watch::Receiver<bool>,
 ) -> Context {
@@ -199,8 +211,10 @@ fn context(
     Context {
         watches: Watches::new(cluster.clone(), listener, jobs),
         cluster,
-        registry: Registry::new(concat!("tagboat/", env!("CARGO_PKG_VERSION")), Limits::default()),
-        settings,
+        registry: Registry::new(USER_AGENT, Limits::default()),
+        cloud: Cloud::new(options.cloud.clone(), USER_AGENT),
+        hooks: Hooks::new(options.google_keys.clone()),
+        settings: options.settings.clone(),
         ground: Ground::default(),
         stores: Stores {
             config_repos: flows.repos.store(),

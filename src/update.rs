@@ -144,12 +144,12 @@ fn choices(context: &Context, namespace: &str, update: &ImageUpdate) -> (Choices
             memory.written().or(policy.status.as_ref()).and_then(|s| Some((s.latest_ref.clone()?, s.chosen_at)));
         let known = match latest {
             _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,
-            Some((latest, at)) => match format!("{}:{}", latest.name, latest.tag).parse() {
-                Ok(image) => {
+            Some((latest, at)) => match latest.image() {
+                Some(image) => {
                     chosen_at.extend(at.map(|at| (id.clone(), at)));
                     Known::Chosen(image)
                 }
-                Err(_) => Known::Undecided,
+                None => Known::Undecided,
             },
             None => Known::Undecided,
         };

@@ -34,6 +34,11 @@ macro_rules! reasons {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
             }
+
+            /// The reason with this word.
+            pub fn named(word: &str) -> Option<Self> {
+                match word { $(stringify!($name) => Some(Self::$name),)* _ => None }
+            }
         }
     };
 }
@@ -69,6 +74,10 @@ reasons! {
     ScanFailed,
     /// No tag of the list may run.
     NoTagAllowed,
+    /// No tag was chosen yet, since a gate stops those that fit.
+    WaitingForGate,
+    /// The list lost so many tags at once that it is taken for a fault of the registry: the choice stands.
+    ListShrank,
     /// A newer tag was chosen.
     Chosen,
     /// The chosen tag is no longer listed, or only older ones are: the choice stands.

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use super::{Output, files, print};
+use crate::api::image_policy::ImageRef;
 use crate::api::{ImagePolicy, ImageUpdate};
 use crate::image::Image;
 use crate::object::Problem;
@@ -139,7 +140,7 @@ fn choices(
         let policy_namespace = policy.namespace().unwrap_or_else(|| "default".to_owned());
         let id = format!("{policy_namespace}:{}", policy.name_any());
         let latest = policy.status.as_ref().and_then(|status| status.latest_ref.as_ref());
-        let by_status = latest.and_then(|latest| format!("{}:{}", latest.name, latest.tag).parse().ok());
+        let by_status = latest.and_then(ImageRef::image);
         let known = match chosen.get(&id).cloned().or(by_status) {
             _ if policy_namespace == namespace && !update.spec.policy_selector.matches(policy.labels()) => {
                 Known::NotSelected

@@ -9,15 +9,17 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 
-use self::explain::{chosen_verdict, held_verdict, older_verdict, refused_verdict};
-use super::filter::Filter;
+use self::explain::{chosen_verdict, gate_verdict, held_verdict, older_verdict, refused_verdict};
 use super::policy::{Key, Policy, Ranking};
 use super::version;
+use crate::api::image_policy::TagVerdict;
 use crate::image::{Tag, TagList};
 
 mod best;
+pub mod candidates;
 pub mod explain;
 
+pub use candidates::{candidates, fitting, nearest};
 pub use explain::{Explanation, Outcome, Rule, Verdict};
 
 /// What runs, without reasons for each tag.
@@ -78,7 +80,7 @@ pub fn ranked<'t>(policy: &Policy, current: Option<&Tag>, tags: &'t TagList, lim
 ///
 /// `current` is the tag chosen before, by whatever policy.
 pub fn compare(policy: &Policy, current: Option<&Tag>, a: &str, b: &str) -> Option<Ordering> {
-    let (a_text, b_text) = (compared(policy.filter.as_ref(), a)?, compared(policy.filter.as_ref(), b)?);
+    let (a_text, b_text) = (policy.compared(a)?, policy.compared(b)?);
     let a = Candidate { tag: a, key: policy.ranking.key(&a_text)? };
     let b = Candidate { tag: b, key: policy.ranking.key(&b_text)? };
     Some(order(&policy.ranking, current, &a, &b))
@@ -105,10 +107,10 @@ fn conclude(policy: &Policy, current: Option<&Tag>, best: Option<Candidate<'_, '
 /// Holds the current tag when it still fits the policy and is newer than all of the list. As a listed one is never newer
 /// than the newest, it has left the list then.
 fn hold(policy: &Policy, current: &Tag, best: Option<&Candidate<'_, '_>>) -> Option<Held> {
-    let text = compared(policy.filter.as_ref(), current.as_str())?;
+    let text = policy.compared(current.as_str())?;
     let key = policy.ranking.key(&text)?;
     let reason = match best {
-        Some(best) if policy.ranking.compare(&key, &best.key).is_le() => return None,
+        Some(best) if policy.allows_downgrade || policy.ranking.compare(&key, &best.key).is_le() => return None,
         Some(best) => format!(
             "{} is older than {current}, which was chosen before and is no longer listed: a downgrade is refused",
             best.tag
@@ -118,23 +120,30 @@ fn hold(policy: &Policy, current: &Tag, best: Option<&Candidate<'_, '_>>) -> Opt
     Some(Held { kept: current.clone(), instead_of: best.map(|best| listed(best.tag)), reason })
 }
 
+/// Whether this verdict is a gate's.
+fn is_stop(verdict: &TagVerdict) -> bool {
+    use super::judge::GATES;
+    GATES.contains(&verdict.rule.as_str())
+}
+
 fn listed(tag: &str) -> Tag {
     tag.parse().expect("a list takes nothing but tags")
 }
 
-/// What of a tag is compared; `None` when the filter leaves it out.
-fn compared<'t>(filter: Option<&Filter>, tag: &'t str) -> Option<Cow<'t, str>> {
-    filter.map_or(Some(Cow::Borrowed(tag)), |filter| filter.apply(tag))
-}
-
 /// Chooses from a whole list and gives a reason for every tag.
 ///
-/// `current` is the tag chosen before, by whatever policy.
-pub fn decide(policy: &Policy, current: Option<&Tag>, tags: &TagList) -> Decision {
+/// `current` is the tag chosen before, by whatever policy; `stopped` are the tags that a gate stops, as far as that is known.
+pub fn decide(policy: &Policy, current: Option<&Tag>, tags: &TagList, stopped: &[TagVerdict]) -> Decision {
     let listed: Vec<&str> = tags.iter().rev().collect();
-    let texts: Vec<Option<Cow<'_, str>>> = listed.iter().map(|tag| compared(policy.filter.as_ref(), tag)).collect();
-    let (mut candidates, mut refused) = (Vec::new(), Vec::new());
+    let texts: Vec<Option<Cow<'_, str>>> = listed.iter().map(|tag| policy.compared(tag)).collect();
+    let (mut candidates, mut refused, mut gated) = (Vec::new(), Vec::new(), Vec::new());
     for (&tag, text) in listed.iter().zip(&texts) {
+        if let Some(stop) =
+            stopped.iter().find(|stop| stop.tag.as_str() == tag && is_stop(stop) && current != Some(&stop.tag))
+        {
+            gated.push(gate_verdict(stop));
+            continue;
+        }
         match text.as_deref().map(|text| (text, policy.ranking.key(text))) {
             Some((_, Some(key))) => candidates.push(Candidate { tag, key }),
             Some((text, None)) => refused.push((tag, Some(text))),
@@ -155,6 +164,7 @@ pub fn decide(policy: &Policy, current: Option<&Tag>, tags: &TagList) -> Decisio
             None => older_verdict(policy, current, best, other),
         }));
     }
+    verdicts.extend(gated);
     verdicts.extend(refused.into_iter().map(|(tag, text)| refused_verdict(policy, tag, text)));
     Decision { chosen, verdicts, held }
 }

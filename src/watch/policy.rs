@@ -1,15 +1,23 @@
-//! An ImagePolicy's spec, checked and compiled. The spec comes in; out go the image, what of a tag is compared, and in which order.
+//! An ImagePolicy's spec, checked and compiled. The spec comes in; out go the image, what of a tag is compared, in which order, and
+//! what must hold before a newer choice is taken.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::exclusion::Exclusion;
 use super::filter::Filter;
 use super::number::Number;
 use super::range::{Fit, Range};
 use super::version::{self, Parts};
-use crate::api::image_policy::{FilterTags, ImagePolicySpec, Order, PolicyChoice};
-use crate::image::Repository;
+use super::window::Window;
+use crate::api::image_policy::{DigestReflectionPolicy, FilterTags, ImagePolicySpec, Order, PolicyChoice};
+use crate::image::{Platform, Repository, Tag};
 
 /// The shortest interval between two looks at the registry.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,12 +29,33 @@ pub struct Policy {
     pub image: Repository,
     /// How often the registry is asked.
     pub interval: Duration,
+    /// Which tags never count.
+    pub exclusion: Exclusion,
     /// Which tags count, and what of them is compared; all of all tags when absent.
     pub filter: Option<Filter>,
     /// The pattern of `filter`, for people.
     pub pattern: Box<str>,
     /// The order.
     pub ranking: Ranking,
+    /// Whether and when the digest is looked up.
+    pub reflection: DigestReflectionPolicy,
+    /// What an image must run on.
+    pub platforms: Vec<Platform>,
+    /// What must hold before a newer choice is taken.
+    pub gates: Gates,
+    /// Whether an older tag may replace one that is no longer listed.
+    pub allows_downgrade: bool,
+}
+
+/// The gates of a policy.
+#[derive(Debug, Clone, Default)]
+pub struct Gates {
+    /// How long ago a tag must have been seen first with its digest.
+    pub min_age: Option<Duration>,
+    /// Whether it must be signed.
+    pub verify: bool,
+    /// When a choice may change; at any time when empty.
+    pub windows: Vec<Window>,
 }
 
 /// An order of tags, or of what was extracted from them.
@@ -43,6 +72,10 @@ pub enum Ranking {
     Numerical(Order),
     /// As text, byte by byte.
     Alphabetical(Order),
+    /// By the time at which they were built, which isn't in the tags: a tag whose time is not known doesn't fit.
+    NewestBuild(Arc<BTreeMap<Tag, DateTime<Utc>>>),
+    /// One tag, whatever it points at.
+    DigestOf(Tag),
 }
 
 /// What of a tag is compared, read by its ranking. Keys of different rankings are never compared.
@@ -54,6 +87,10 @@ pub enum Key<'t> {
     Number(Number<'t>),
     /// Any text.
     Text(&'t str),
+    /// When it was built.
+    Built(DateTime<Utc>),
+    /// Nothing: all are equal.
+    Any,
 }
 
 /// A spec that can't choose: which field, and why.
@@ -86,7 +123,77 @@ impl Policy {
             Some(tags) => (Some(parse_filter(tags)?), tags.pattern.as_str().into()),
             None => (None, Box::default()),
         };
-        Ok(Self { image, interval, filter, pattern, ranking })
+        Ok(Self {
+            image,
+            interval,
+            exclusion: parse_exclusion(spec.exclusion_list.as_deref())?,
+            filter,
+            pattern,
+            reflection: reflection(spec, &ranking)?,
+            ranking,
+            platforms: parse_platforms(&spec.platforms)?,
+            gates: parse_gates(spec)?,
+            allows_downgrade: spec.allow_downgrade,
+        })
+    }
+}
+
+impl Policy {
+    /// What of a tag is compared; `None` when it is excluded or the filter leaves it out. Where the order isn't in the tag, the tag.
+    pub fn compared<'t>(&self, tag: &'t str) -> Option<Cow<'t, str>> {
+        if self.exclusion.pattern(tag).is_some() {
+            return None;
+        }
+        let text = self.filter.as_ref().map_or(Some(Cow::Borrowed(tag)), |filter| filter.apply(tag))?;
+        Some(if self.ranking.is_of_the_tag() { text } else { Cow::Borrowed(tag) })
+    }
+
+    /// The same policy when it is known when tags were built; of no use to other orders than by newest build.
+    pub fn with_builds(mut self, built: BTreeMap<Tag, DateTime<Utc>>) -> Self {
+        if let Ranking::NewestBuild(known) = &mut self.ranking {
+            *known = Arc::new(built);
+        }
+        self
+    }
+}
+
+fn parse_exclusion(patterns: Option<&[String]>) -> Result<Exclusion, Invalid> {
+    Exclusion::parse(patterns).map_err(|(at, reason)| invalid(format!("exclusionList[{at}]"), reason))
+}
+
+fn parse_platforms(texts: &[String]) -> Result<Vec<Platform>, Invalid> {
+    let parse =
+        |(at, text): (usize, &String)| text.parse().map_err(|reason| invalid(format!("platforms[{at}]"), reason));
+    texts.iter().enumerate().map(parse).collect()
+}
+
+fn parse_gates(spec: &ImagePolicySpec) -> Result<Gates, Invalid> {
+    let Some(gates) = &spec.gates else { return Ok(Gates::default()) };
+    let parse = |(at, window)| {
+        Window::parse(window).map_err(|flaw| invalid(format!("gates.windows[{at}].{}", flaw.field), flaw.reason))
+    };
+    Ok(Gates {
+        min_age: gates.min_age.map(|span| span.0).filter(|age| !age.is_zero()),
+        verify: gates.verify.is_some(),
+        windows: gates.windows.iter().enumerate().map(parse).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The digest that was verified is the one that gets written, and a tag that is followed by its digest is nothing without it.
+fn reflection(spec: &ImagePolicySpec, ranking: &Ranking) -> Result<DigestReflectionPolicy, Invalid> {
+    use DigestReflectionPolicy::{Always, IfNotPresent, Never};
+    let must_verify = spec.gates.as_ref().is_some_and(|gates| gates.verify.is_some());
+    match (ranking, spec.digest_reflection_policy) {
+        (Ranking::DigestOf(_), None | Some(Always)) => Ok(Always),
+        (Ranking::DigestOf(_), Some(_)) => {
+            Err(invalid("digestReflectionPolicy", "policy.digestOf follows the digest: leave it out or set Always"))
+        }
+        (_, Some(Never)) if must_verify => Err(invalid(
+            "digestReflectionPolicy",
+            "gates.verify needs the digest to be written: leave it out, or set IfNotPresent or Always",
+        )),
+        (_, Some(policy)) => Ok(policy),
+        (_, None) => Ok(if must_verify { IfNotPresent } else { Never }),
     }
 }
 
@@ -96,21 +203,39 @@ fn parse_filter(tags: &FilterTags) -> Result<Filter, Invalid> {
 
 impl Ranking {
     fn parse(choice: &PolicyChoice) -> Result<Self, Invalid> {
-        match (&choice.semver, &choice.numerical, &choice.alphabetical) {
-            (Some(semver), None, None) => {
-                let range = Range::parse(&semver.range).map_err(|reason| {
-                    let shown: String = semver.range.chars().take(160).collect();
-                    invalid("policy.semver.range", format!("{shown:?} is no range: {reason}"))
-                })?;
-                Ok(Self::Semver { range, text: semver.range.trim().into() })
-            }
-            (None, Some(numerical), None) => Ok(Self::Numerical(numerical.order)),
-            (None, None, Some(alphabetical)) => Ok(Self::Alphabetical(alphabetical.order)),
-            (None, None, None) => {
-                Err(invalid("policy", "none is set: set exactly one of semver, numerical and alphabetical"))
-            }
-            _ => Err(invalid("policy", "more than one is set: set exactly one of semver, numerical and alphabetical")),
+        let range = |text: &str| {
+            Range::parse(text).map_err(|reason| {
+                let shown: String = text.chars().take(160).collect();
+                invalid("policy.semver.range", format!("{shown:?} is no range: {reason}"))
+            })
+        };
+        let mut set = Vec::new();
+        if let Some(semver) = &choice.semver {
+            set.push(Self::Semver { range: range(&semver.range)?, text: semver.range.trim().into() });
         }
+        set.extend(choice.numerical.as_ref().map(|numerical| Self::Numerical(numerical.order)));
+        set.extend(choice.alphabetical.as_ref().map(|alphabetical| Self::Alphabetical(alphabetical.order)));
+        set.extend(choice.newest_build.as_ref().map(|_| Self::NewestBuild(Arc::default())));
+        set.extend(choice.digest_of.as_ref().map(|digest_of| Self::DigestOf(digest_of.tag.clone())));
+        const ONE: &str = "set exactly one of semver, numerical, alphabetical, newestBuild and digestOf";
+        match (set.pop(), set.len()) {
+            (None, _) => Err(invalid("policy", format!("none is set: {ONE}"))),
+            (Some(ranking), 0) => Ok(ranking),
+            _ => Err(invalid("policy", format!("more than one is set: {ONE}"))),
+        }
+    }
+
+    /// When a tag's image was built, as far as this order knows.
+    pub fn built_at(&self, tag: &Tag) -> Option<DateTime<Utc>> {
+        match self {
+            Self::NewestBuild(built) => built.get(tag).copied(),
+            _ => None,
+        }
+    }
+
+    /// Whether the order is by what the tag says.
+    pub fn is_of_the_tag(&self) -> bool {
+        !matches!(self, Self::NewestBuild(_) | Self::DigestOf(_))
     }
 
     /// Reads what is compared; `None` when this ranking can't read it or doesn't let it in.
@@ -121,6 +246,8 @@ impl Ranking {
             }
             Self::Numerical(_) => Number::read(text).map(Key::Number),
             Self::Alphabetical(_) => Some(Key::Text(text)),
+            Self::NewestBuild(built) => built.get(text).copied().map(Key::Built),
+            Self::DigestOf(tag) => (tag.as_str() == text).then_some(Key::Any),
         }
     }
 
@@ -141,6 +268,8 @@ impl Ranking {
             },
             Self::Numerical(_) => Number::parse(text).err().unwrap_or_default(),
             Self::Alphabetical(_) => String::new(),
+            Self::NewestBuild(_) => format!("{text} does not say when it was built"),
+            Self::DigestOf(tag) => format!("{text} is not {tag}, the one tag that is followed"),
         }
     }
 
@@ -150,6 +279,7 @@ impl Ranking {
             (Key::Version(a), Key::Version(b)) => a.cmp(b),
             (Key::Number(a), Key::Number(b)) => a.cmp(b),
             (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            (Key::Built(a), Key::Built(b)) => a.cmp(b),
             // Never of one ranking.
             _ => Ordering::Equal,
         };

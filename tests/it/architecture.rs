@@ -10,7 +10,18 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 5] = ["registry", "git", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 8] = ["context", "rendering", "observing", "applying", "finalizing", "run", "cli", "clock"];
+const JOINTS: [&str; 10] = [
+    "context",
+    "authenticating",
+    "inquiring",
+    "rendering",
+    "observing",
+    "applying",
+    "finalizing",
+    "run",
+    "cli",
+    "clock",
+];
 /// A file tells one story.
 const LINES: usize = 500;
 

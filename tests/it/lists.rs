@@ -29,7 +29,7 @@ async fn ten_thousand_tags(world: World) {
     image_policy(&world, "newest", "big", &format!("interval: 1h, {NEWEST}")).await;
     let _tagboat = world.tagboat().await;
     let policy = chosen(&world, "newest", "1.0.9999").await;
-    assert_eq!(policy.status.unwrap().tags_seen, Some(10_000));
+    assert_eq!(policy.status.unwrap().last_scan.unwrap().tags, 10_000);
     let pages = world.registry.requests(&repository);
     assert!((10..=11).contains(&pages), "{pages} requests");
 
@@ -167,7 +167,7 @@ async fn a_part_of_a_list_decides_nothing(world: World) {
     traffic.slow(&repository, Duration::ZERO);
     traffic.fault(&repository, None);
     let policy = chosen(&world, "app", "2.0.0").await;
-    assert_eq!(policy.status.unwrap().tags_seen, Some(1501));
+    assert_eq!(policy.status.unwrap().last_scan.unwrap().tags, 1501);
 }
 
 async fn a_deleted_tag_is_no_downgrade(world: World) {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::{Candidate, order};
 use crate::api::image_policy::Order;
 use crate::image::{Tag, TagList};
+use crate::watch::filter::Filter;
 use crate::watch::policy::{Policy, Ranking};
 use crate::watch::{number, version};
 
@@ -20,19 +21,21 @@ pub(super) fn of<'t, R>(
     // Texts that are no part of their tag. Before `top`, which borrows them.
     let mut expanded: Vec<(&'t str, String)> = Vec::new();
     let mut top = Top { ranking: &policy.ranking, current, limit, kept: Vec::new(), bar: None, floor: 1 };
-    match policy.filter.as_ref().map(|filter| (filter.has_template(), filter.extractor())) {
-        None => top.take(tags, |_| true),
-        Some((false, mut extractor)) => top.take(tags, |tag| extractor.matches(tag)),
+    let is_excluded = |tag: &str| policy.exclusion.pattern(tag).is_some();
+    let is_expanded = |filter: &Filter| filter.has_template() && policy.ranking.is_of_the_tag();
+    match policy.filter.as_ref().map(|filter| (is_expanded(filter), filter.extractor())) {
+        None => top.take(tags, |tag| !is_excluded(tag)),
+        Some((false, mut extractor)) => top.take(tags, |tag| extractor.matches(tag) && !is_excluded(tag)),
         Some((true, mut extractor)) => {
             for tag in tags.iter().rev() {
                 match extractor.apply(tag) {
-                    Some(Cow::Borrowed(text)) => top.take_text(tag, text),
+                    Some(Cow::Borrowed(text)) => top.rank_and_offer(tag, text, |tag| !is_excluded(tag)),
                     Some(Cow::Owned(text)) => expanded.push((tag, text)),
                     None => {}
                 }
             }
             for (tag, text) in &expanded {
-                top.take_text(tag, text);
+                top.rank_and_offer(tag, text, |tag| !is_excluded(tag));
             }
         }
     }
@@ -66,7 +69,7 @@ impl<'t: 'k, 'k> Top<'_, 't, 'k> {
                     }
                 }
             }
-            Ranking::Numerical(_) => {
+            Ranking::Numerical(_) | Ranking::NewestBuild(_) | Ranking::DigestOf(_) => {
                 for tag in tags.iter().rev() {
                     self.rank_and_offer(tag, tag, &mut admits);
                 }
@@ -86,11 +89,7 @@ impl<'t: 'k, 'k> Top<'_, 't, 'k> {
         }
     }
 
-    /// Looks at a tag of which another text is compared.
-    fn take_text(&mut self, tag: &'t str, text: &'k str) {
-        self.rank_and_offer(tag, text, |_| true);
-    }
-
+    /// Looks at a tag of which this text is compared.
     fn rank_and_offer(&mut self, tag: &'t str, text: &'k str, admits: impl FnMut(&str) -> bool) {
         let rank = rank(self.ranking, text);
         if rank >= self.floor {
@@ -139,7 +138,7 @@ fn rank(ranking: &Ranking, text: &str) -> u64 {
             0 => 0,
             rank => !rank,
         },
-        // Texts are compared faster than ranks of them would be made.
-        Ranking::Alphabetical(_) => 1,
+        // These are compared as fast as ranks of them would be made.
+        Ranking::Alphabetical(_) | Ranking::NewestBuild(_) | Ranking::DigestOf(_) => 1,
     }
 }

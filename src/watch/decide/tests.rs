@@ -21,7 +21,7 @@ const BUILDS: &str =
 #[track_caller]
 fn check(yaml: &str, current: &str, listed: &str, chosen: &str) -> Decision {
     let (policy, current, listed): (_, Option<Tag>, _) = (policy(yaml), current.parse().ok(), tags(listed));
-    let decision = decide(&policy, current.as_ref(), &listed);
+    let decision = decide(&policy, current.as_ref(), &listed, &[]);
     assert_eq!(decision.chosen.as_ref().map_or("", |tag| tag.as_str()), chosen, "{yaml}");
     let choice = choose(&policy, current.as_ref(), &listed);
     assert_eq!(
@@ -232,7 +232,7 @@ proptest! {
 
     #[test]
     fn the_explained_choice_is_the_fast_choice(policy in any_policy(), current in proptest::option::of(any_tag()), tags in any_tags()) {
-        let decision = decide(policy, current.as_ref(), &tags);
+        let decision = decide(policy, current.as_ref(), &tags, &[]);
         let choice = choose(policy, current.as_ref(), &tags);
         prop_assert_eq!(&choice, &Choice { chosen: decision.chosen.clone(), held: decision.held.clone() });
         let chosen: Vec<_> = decision.verdicts.iter().filter(|v| v.verdict == Outcome::Chosen).map(|v| v.tag.as_str()).collect();
@@ -281,7 +281,7 @@ proptest! {
     #[test]
     fn an_older_tag_never_changes_the_choice(policy in any_policy(), current in proptest::option::of(any_tag()), tags in any_tags(), new in any_tag()) {
         let before = choose(policy, current.as_ref(), &tags).chosen;
-        let key = |tag: &Tag| compared(policy.filter.as_ref(), tag.as_str()).map(Cow::into_owned);
+        let key = |tag: &Tag| policy.compared(tag.as_str()).map(Cow::into_owned);
         let (before_text, new_text) = (before.as_ref().and_then(key), key(&new));
         let read = |text: &Option<String>| text.clone().filter(|text| policy.ranking.key(text).is_some());
         let is_older = match (read(&before_text), read(&new_text)) {
@@ -297,10 +297,10 @@ proptest! {
 
     #[test]
     fn the_choice_is_never_older_than_a_current_that_fits(policy in any_policy(), current in any_tag(), tags in any_tags()) {
-        let Some(current_text) = compared(policy.filter.as_ref(), current.as_str()) else { return Ok(()) };
+        let Some(current_text) = policy.compared(current.as_str()) else { return Ok(()) };
         let Some(current_key) = policy.ranking.key(&current_text) else { return Ok(()) };
         let chosen = choose(policy, Some(&current), &tags).chosen.unwrap();
-        let chosen_text = compared(policy.filter.as_ref(), chosen.as_str()).unwrap();
+        let chosen_text = policy.compared(chosen.as_str()).unwrap();
         prop_assert!(policy.ranking.compare(&policy.ranking.key(&chosen_text).unwrap(), &current_key).is_ge());
     }
 }

@@ -18,10 +18,13 @@ fn a_policy_keeps_image_and_interval() {
 #[test]
 fn an_invalid_policy_names_its_field() {
     for (yaml, message) in [
-        ("{image: app, policy: {}}", "spec.policy: none is set: set exactly one of semver, numerical and alphabetical"),
+        (
+            "{image: app, policy: {}}",
+            "spec.policy: none is set: set exactly one of semver, numerical, alphabetical, newestBuild and digestOf",
+        ),
         (
             "{image: app, policy: {numerical: {}, alphabetical: {}}}",
-            "spec.policy: more than one is set: set exactly one of semver, numerical and alphabetical",
+            "spec.policy: more than one is set: set exactly one of semver, numerical, alphabetical, newestBuild and digestOf",
         ),
         (
             "{image: app, policy: {semver: {range: '>=1.0.0 <'}}}",

@@ -30,6 +30,14 @@ impl fmt::Debug for TrustedRoot {
 }
 
 impl TrustedRoot {
+    /// The authorities behind Sigstore's public services, as the library had them when it was released.
+    ///
+    /// # Errors
+    /// When the library's copy can't be read, which would be our bug.
+    pub fn public() -> Result<Self, String> {
+        Self::parse(sigstore_verify::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes())
+    }
+
     /// Reads a `trusted_root.json` (Sigstore's protobuf-specs in JSON).
     ///
     /// # Errors

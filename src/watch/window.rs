@@ -1,0 +1,98 @@
+//! `gates.windows`: when a choice may change. A window of the spec comes in; at a given time it is open, or it says when it opens.
+//!
+//! Schedules are cron's five fields on the clock of a time zone. Where that clock is put forward, a start that falls into the
+//! gap comes right after it; where it is put back, the start comes at both readings. A window's length is real time, not clock time.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::api::image_policy::Window as Spec;
+
+/// The longest window: one that is longer is none.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 3600);
+
+/// A window that can be asked.
+#[derive(Debug, Clone)]
+pub struct Window {
+    cron: Cron,
+    zone: TimeZone,
+    duration: jiff::SignedDuration,
+    text: Box<str>,
+}
+
+/// What is wrong with a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// `schedule`, `duration` or `timezone`.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Window {
+    /// Reads a window.
+    ///
+    /// # Errors
+    /// When a field can't be read, or when the schedule never comes true.
+    pub fn parse(spec: &Spec) -> Result<Self, Flaw> {
+        let flaw = |field, reason: String| Flaw { field, reason };
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let cron = parser
+            .parse(&spec.schedule)
+            .map_err(|error| flaw("schedule", format!("{:?} is no schedule of cron: {error}", spec.schedule)))?;
+        if spec.duration.0.is_zero() || spec.duration.0 > LONGEST {
+            return Err(flaw("duration", format!("{} is not between 1ms and 366 days", spec.duration)));
+        }
+        let name = spec.timezone.as_deref().unwrap_or("UTC");
+        let zone = TimeZone::get(name)
+            .map_err(|_| flaw("timezone", format!("{name:?} is no time zone such as Europe/Berlin")))?;
+        let duration =
+            jiff::SignedDuration::try_from(spec.duration.0).map_err(|error| flaw("duration", error.to_string()))?;
+        let window =
+            Self { cron, zone, duration, text: format!("{} for {} ({name})", spec.schedule, spec.duration).into() };
+        // Any time will do: a schedule such as 31 February never comes.
+        match window.start_after(DateTime::UNIX_EPOCH) {
+            Some(_) => Ok(window),
+            None => Err(flaw("schedule", format!("{:?} never comes", spec.schedule))),
+        }
+    }
+
+    /// Whether it is open at this time: it opened before or just now, and has not closed yet.
+    pub fn is_open(&self, now: DateTime<Utc>) -> bool {
+        let Some(now) = self.zoned(now) else { return false };
+        let last = self.cron.find_previous_occurrence(&now, true);
+        last.is_ok_and(|start| now.timestamp().duration_since(start.timestamp()) < self.duration)
+    }
+
+    /// When it opens next, after this time.
+    pub fn start_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let next = self.cron.find_next_occurrence(&self.zoned(now)?, false).ok()?;
+        DateTime::from_timestamp(next.timestamp().as_second(), 0)
+    }
+
+    fn zoned(&self, time: DateTime<Utc>) -> Option<Zoned> {
+        Some(Timestamp::from_second(time.timestamp()).ok()?.to_zoned(self.zone.clone()))
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// When the first of these windows opens; nothing when one is open already, or when there is none at all.
+pub fn opens(windows: &[Window], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if windows.iter().any(|window| window.is_open(now)) {
+        return None;
+    }
+    windows.iter().filter_map(|window| window.start_after(now)).min()
+}
+
+#[cfg(test)]
+mod tests;

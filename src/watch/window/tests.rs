@@ -1,0 +1,105 @@
+//! Windows as users write them, and what the clock does to them.
+
+use super::*;
+use proptest::prelude::*;
+
+fn window(schedule: &str, duration: &str, timezone: Option<&str>) -> Window {
+    let spec = Spec {
+        schedule: schedule.to_owned(),
+        duration: duration.parse().unwrap(),
+        timezone: timezone.map(str::to_owned),
+    };
+    Window::parse(&spec).unwrap()
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// At `now` it is open, or it opens at `opens`.
+#[track_caller]
+fn check(window: &Window, now: &str, expected: Option<&str>) {
+    let found = opens(std::slice::from_ref(window), at(now));
+    assert_eq!(found, expected.map(at), "{window} at {now}");
+}
+
+#[test]
+fn a_window_opens_closes_and_says_when_it_opens_next() {
+    let office = window("0 9 * * 1-5", "8h", Some("Europe/Berlin"));
+    check(&office, "2026-11-24T07:59:59Z", Some("2026-11-24T08:00:00Z")); // a Tuesday in winter: 08:59:59 in Berlin
+    check(&office, "2026-11-24T08:00:00Z", None);
+    check(&office, "2026-11-24T15:59:59Z", None);
+    check(&office, "2026-11-24T16:00:00Z", Some("2026-11-25T08:00:00Z"));
+    check(&office, "2026-11-27T16:00:00Z", Some("2026-11-30T08:00:00Z")); // over the weekend
+    check(&office, "2026-07-01T07:00:00Z", None); // in summer 9:00 in Berlin is 7:00 UTC
+    let nights = window("0 22 * * *", "8h", None);
+    check(&nights, "2026-11-24T03:00:00Z", None); // across midnight
+    check(&nights, "2026-11-24T06:00:00Z", Some("2026-11-24T22:00:00Z"));
+    let always = window("* * * * *", "2m", None);
+    check(&always, "2026-11-24T03:00:30Z", None);
+}
+
+#[test]
+fn clocks_that_are_put_forward_or_back_lose_and_double_nothing() {
+    let early = window("30 2 * * *", "1h", Some("Europe/Berlin"));
+    // Sunday 29 March 2026: 02:00 becomes 03:00 (01:00 UTC). The start falls into the gap and comes right after it.
+    check(&early, "2026-03-29T00:59:59Z", Some("2026-03-29T01:00:00Z"));
+    check(&early, "2026-03-29T01:00:00Z", None);
+    check(&early, "2026-03-29T01:59:59Z", None);
+    check(&early, "2026-03-29T02:00:00Z", Some("2026-03-30T00:30:00Z"));
+    // Sunday 25 October 2026: 03:00 becomes 02:00 (01:00 UTC); a window that is open then stays open for its real length.
+    let long = window("0 1 * * *", "3h", Some("Europe/Berlin"));
+    check(&long, "2026-10-24T23:00:00Z", None);
+    check(&long, "2026-10-25T01:59:59Z", None);
+    check(&long, "2026-10-25T02:00:00Z", Some("2026-10-26T00:00:00Z"));
+}
+
+#[test]
+fn the_first_of_several_windows_counts() {
+    let windows = [window("0 9 * * *", "1h", None), window("0 15 * * *", "1h", None)];
+    assert_eq!(opens(&windows, at("2026-11-24T12:00:00Z")), Some(at("2026-11-24T15:00:00Z")));
+    assert_eq!(opens(&windows, at("2026-11-24T15:30:00Z")), None);
+    assert_eq!(opens(&[], at("2026-11-24T15:30:00Z")), None);
+}
+
+#[test]
+fn what_is_no_window_is_said() {
+    let check = |schedule: &str, duration: &str, timezone: Option<&str>, field: &str| {
+        let spec = Spec {
+            schedule: schedule.to_owned(),
+            duration: duration.parse().unwrap(),
+            timezone: timezone.map(str::to_owned),
+        };
+        let flaw = Window::parse(&spec).unwrap_err();
+        assert_eq!(flaw.field, field, "{}", flaw.reason);
+    };
+    check("0 25 * * *", "1h", None, "schedule");
+    check("* * * *", "1h", None, "schedule");
+    check("0 0 9 * * 1", "1h", None, "schedule"); // six fields: seconds
+    check("0 0 31 2 *", "1h", None, "schedule");
+    check("nine o'clock", "1h", None, "schedule");
+    check("0 9 * * *", "0s", None, "duration");
+    check("0 9 * * *", "9000h", None, "duration");
+    check("0 9 * * *", "1h", Some("Berlin"), "timezone");
+}
+
+proptest! {
+    #[test]
+    fn a_closed_window_is_open_when_it_says_so(second in 0_i64..4_000_000_000, minute in 0..60, hour in 0..24, hours in 1..48) {
+        let window = window(&format!("{minute} {hour} * * *"), &format!("{hours}h"), Some("America/New_York"));
+        let now = DateTime::from_timestamp(second, 0).unwrap();
+        if let Some(opens) = opens(std::slice::from_ref(&window), now) {
+            prop_assert!(opens > now);
+            prop_assert!(window.is_open(opens));
+            prop_assert!(!window.is_open(opens - chrono::Duration::seconds(1)));
+        } else {
+            prop_assert!(window.is_open(now));
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_schedule_or_a_reason(text in "[ 0-9*,/@LW#A-Z?-]{0,40}") {
+        let spec = Spec { schedule: text, duration: "1h".parse().unwrap(), timezone: None };
+        let _ = Window::parse(&spec);
+    }
+}
