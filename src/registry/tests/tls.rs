@@ -85,6 +85,28 @@ fn serve(
     tls.flush()
 }
 
+/// A proxy for one connection; gives the head of the request for it.
+fn tunnel() -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let thread = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut server = TcpStream::connect(head.split(' ').nth(1).unwrap()).unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut server, &mut client); // until one of them has enough
+        head
+    });
+    (host, thread)
+}
+
 fn listing() -> String {
     let body = r#"{"name":"acme/app","tags":["a"]}"#;
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
@@ -156,6 +178,21 @@ fn a_client_certificate_is_shown_to_the_registry_alone() {
     });
     assert_eq!(found.unwrap(), content);
     assert_eq!((server.counts(), store.counts()), ((1, 0), (0, 1)), "with and without a client certificate");
+}
+
+#[test]
+fn a_proxy_sees_where_the_way_leads_and_nothing_else() {
+    let server = Secure::start(SERVER, true, &listing());
+    let (host, proxy) = tunnel();
+    let tls = Some(Tls::new(Some(CA), Some(CLIENT)).unwrap());
+    let way = Some(Proxy::new(&format!("http://{host}/"), Some("pu"), Some("pp")).unwrap());
+    let credential = Some(Credential::password("u", "p"));
+    let access = Access { proxy: way, credential, ..by(&server.host, tls) };
+    assert_eq!(names(&run(registry().tags(&access, FRESH, LONG)).unwrap()), ["a"]);
+    let head = proxy.join().unwrap();
+    assert!(head.starts_with(&format!("CONNECT {} ", server.host)), "{head}");
+    assert!(head.to_lowercase().contains("proxy-authorization: basic chu6cha="), "{head}");
+    assert_eq!(server.counts(), (1, 0));
 }
 
 #[test]
