@@ -2,6 +2,7 @@
 //! with it; must never pass on a byte that is not what was asked for.
 
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 
 use super::error::Error;
 use super::manifest::{ACCEPT, Manifest, is_digest_of, sha256};
@@ -39,6 +40,10 @@ pub(super) async fn by_tag(session: &Session, repository: &Repository, tag: &Tag
     if !answer.status.is_success() {
         let what = format!("manifest {tag}");
         return Err(place.lacks(&what, answer.status.as_u16(), answer.retry_after, &answer.body));
+    }
+    let media_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if media_type.contains("distribution.manifest.v1+") {
+        return Err(place.malformed(format!("manifest {tag} is in Docker's old schema 1, push the image anew")));
     }
     page::is_json(&answer.headers).map_err(|reason| place.malformed(format!("manifest {tag}: {reason}")))?;
     let digest = match named(session, repository, &answer)? {

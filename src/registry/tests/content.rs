@@ -114,6 +114,9 @@ fn a_tags_digest_costs_a_head_and_is_checked() {
     }
     let html = |_: &Asked| reply(200, &[("content-type", "text/html")], "<html>");
     check_digest(html, Err("is there a login page or proxy?"), &["HEAD", "GET"]);
+    let old = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let old = move |_: &Asked| reply(200, &[("content-type", old)], "{}");
+    check_digest(old, Err("old schema 1"), &["HEAD", "GET"]);
     let large = |_: &Asked| reply(200, &[("content-type", MANIFEST)], vec![b' '; (4 << 20) + 1]);
     check_digest(large, Err("longer than 4194304 bytes"), &["HEAD", "GET"]);
 }

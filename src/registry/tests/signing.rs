@@ -113,6 +113,41 @@ fn a_token_is_renewed_when_it_is_old_or_refused() {
 }
 
 #[test]
+fn tags_and_images_may_want_different_scopes() {
+    run(async {
+        let own = Arc::new(std::sync::OnceLock::<String>::new());
+        let host = own.clone();
+        let server = Server::start(move |asked| {
+            let scope = if asked.target.contains("/tags/") { "metadata_read" } else { "pull" };
+            match asked.authorization.as_deref() {
+                _ if asked.target.starts_with("/token") => {
+                    let token = asked.target.rsplit("%3A").next().unwrap();
+                    reply(200, &[], format!(r#"{{"access_token":"{token}","expires_in":300}}"#))
+                }
+                Some(token) if token == format!("Bearer {scope}") && scope == "pull" => {
+                    let digest = crate::registry::manifest::sha256(b"{}");
+                    reply(200, &[("docker-content-digest", &digest)], "{}")
+                }
+                Some(token) if token == format!("Bearer {scope}") => page(&["v1"]),
+                _ => {
+                    let realm = format!("http://{}/token", host.get().unwrap());
+                    let challenge = format!(r#"Bearer realm="{realm}",scope="repository:acme/app:{scope}""#);
+                    reply(401, &[("www-authenticate", &challenge)], "")
+                }
+            }
+        });
+        let server = server.await;
+        own.set(server.host.clone()).unwrap();
+        let (registry, access) = (registry(), access(&server, None));
+        for requests in [6, 8, 10] {
+            registry.tags(&access, FRESH, LONG).await.unwrap();
+            registry.digest(&access, &"v1".parse().unwrap(), LONG).await.unwrap();
+            assert_eq!(registry.requests(), requests, "both are learned");
+        }
+    });
+}
+
+#[test]
 fn basic_is_sent_when_it_is_asked_for_and_remembered() {
     run(async {
         let script = |asked: &Asked| match asked.authorization.as_deref() {

@@ -17,14 +17,17 @@ use crate::image::Digest;
 use crate::registry::content::blob;
 use crate::registry::manifest::sha256;
 
+/// A certificate and its key; of no use anywhere but here.
+type Pair = (&'static [u8], &'static [u8]);
+
 pub const CA: &[u8] = include_bytes!("certs/ca.crt");
 pub const OTHER_CA: &[u8] = include_bytes!("certs/other-ca.crt");
-const CLIENT: (&[u8], &[u8]) = (include_bytes!("certs/client.crt"), include_bytes!("certs/client.key"));
-const SERVER: (&[u8], &[u8]) = (include_bytes!("certs/server.crt"), include_bytes!("certs/server.key"));
+const CLIENT: Pair = (include_bytes!("certs/client.crt"), include_bytes!("certs/client.key"));
+const SERVER: Pair = (include_bytes!("certs/server.crt"), include_bytes!("certs/server.key"));
 /// For another name.
-const ELSEWHERE: (&[u8], &[u8]) = (include_bytes!("certs/elsewhere.crt"), include_bytes!("certs/elsewhere.key"));
+const ELSEWHERE: Pair = (include_bytes!("certs/elsewhere.crt"), include_bytes!("certs/elsewhere.key"));
 /// In 2020.
-const EXPIRED: (&[u8], &[u8]) = (include_bytes!("certs/expired.crt"), include_bytes!("certs/expired.key"));
+const EXPIRED: Pair = (include_bytes!("certs/expired.crt"), include_bytes!("certs/expired.key"));
 
 /// A registry of one repository. Its thread ends with the test program.
 struct Secure {
@@ -36,7 +39,7 @@ struct Secure {
 
 impl Secure {
     /// Whether a client certificate is needed; an optional one is asked for all the same.
-    fn start((cert, key): (&[u8], &[u8]), needs_client: bool, answer: &str) -> Self {
+    fn start((cert, key): Pair, needs_client: bool, answer: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(CA).unwrap()).unwrap();
@@ -85,6 +88,28 @@ fn serve(
     tls.flush()
 }
 
+/// A proxy for one connection; gives the head of the request for it.
+fn tunnel() -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let thread = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            client.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut server = TcpStream::connect(head.split(' ').nth(1).unwrap()).unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut server, &mut client); // until one of them has enough
+        head
+    });
+    (host, thread)
+}
+
 fn listing() -> String {
     let body = r#"{"name":"acme/app","tags":["a"]}"#;
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
@@ -95,7 +120,7 @@ fn by(host: &str, tls: Option<Tls>) -> Access {
 }
 
 #[track_caller]
-fn check_tls(server: (&[u8], &[u8]), needs_client: bool, tls: Option<Tls>, expected: Result<(), &str>) {
+fn check_tls(server: Pair, needs_client: bool, tls: Option<Tls>, expected: Result<(), &str>) {
     let server = Secure::start(server, needs_client, &listing());
     let found = run(registry().tags(&by(&server.host, tls), FRESH, LONG));
     match (found, expected) {
@@ -159,8 +184,24 @@ fn a_client_certificate_is_shown_to_the_registry_alone() {
 }
 
 #[test]
+fn a_proxy_sees_where_the_way_leads_and_nothing_else() {
+    let server = Secure::start(SERVER, true, &listing());
+    let (host, proxy) = tunnel();
+    let tls = Some(Tls::new(Some(CA), Some(CLIENT)).unwrap());
+    let way = Some(Proxy::new(&format!("http://{host}/"), Some("pu"), Some("pp")).unwrap());
+    let credential = Some(Credential::password("u", "p"));
+    let access = Access { proxy: way, credential, ..by(&server.host, tls) };
+    assert_eq!(names(&run(registry().tags(&access, FRESH, LONG)).unwrap()), ["a"]);
+    let head = proxy.join().unwrap();
+    assert!(head.starts_with(&format!("CONNECT {} ", server.host)), "{head}");
+    assert!(head.to_lowercase().contains("proxy-authorization: basic chu6cha="), "{head}");
+    assert_eq!(server.counts(), (1, 0));
+}
+
+#[test]
 fn what_is_no_certificate_or_key_is_told_without_showing_it() {
-    let cases: [(Option<&[u8]>, Option<(&[u8], &[u8])>, &str); 7] = [
+    type Case<'a> = (Option<&'a [u8]>, Option<Pair>, &'a str);
+    let cases: [Case<'_>; 7] = [
         (Some(b""), None, "CA bundle holds no certificate"),
         (Some(b"canary"), None, "CA bundle holds no certificate"),
         (Some(b"-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----\n"), None, "CA bundle"),
