@@ -30,23 +30,23 @@ async fn ten_thousand_tags(world: World) {
     let _tagboat = world.tagboat().await;
     let policy = chosen(&world, "newest", "1.0.9999").await;
     assert_eq!(policy.status.unwrap().last_scan.unwrap().tags, 10_000);
-    let pages = world.registry.requests(&repository);
+    let pages = world.registry.lists(&repository);
     assert!((10..=11).contains(&pages), "{pages} requests");
 
     // The same list serves who comes later.
     image_policy(&world, "old", "big", "interval: 1h, policy: {semver: {range: '<1.0.5000'}}").await;
     chosen(&world, "old", "1.0.4999").await;
-    assert_eq!(world.registry.requests(&repository), pages);
+    assert_eq!(world.registry.lists(&repository), pages);
     let told = || writes(&world, start).iter().filter(|write| write.starts_with("create events/")).count();
     asked("events, one for each choice", 2, told).await;
 
     let mark = world.cluster.audit().mark();
     request::<ImagePolicy>(&world, "newest", "now").await;
-    asked("the pages", 2 * pages, || world.registry.requests(&repository)).await;
+    asked("the pages", 2 * pages, || world.registry.lists(&repository)).await;
     asked("the answer", 1, || writes(&world, mark).len()).await;
     let policy = world.api::<ImagePolicy>().get("newest").await.unwrap();
     assert_eq!(policy.status.unwrap().last_handled_reconcile_at.as_deref(), Some("now"));
-    assert_eq!(world.registry.requests(&repository), 2 * pages);
+    assert_eq!(world.registry.lists(&repository), 2 * pages);
     assert_eq!(writes(&world, mark), ["patch imagepolicies/newest/status"], "the answer to the request only");
 }
 
@@ -56,14 +56,14 @@ async fn an_unchanged_list_is_free(world: World) {
     let repository = world.repository("app");
     let _tagboat = world.tagboat().await;
     event(&world, "app", Reason::Chosen, &["1.1.0"]).await;
-    let before = world.registry.requests(&repository) + 1;
-    asked("the list", before, || world.registry.requests(&repository)).await;
+    let before = world.registry.lists(&repository) + 1;
+    asked("the list", before, || world.registry.lists(&repository)).await;
     let (mark, begin) = (world.cluster.audit().mark(), std::time::Instant::now());
-    asked("the list", before + 4, || world.registry.requests(&repository)).await;
+    asked("the list", before + 4, || world.registry.lists(&repository)).await;
     assert!(begin.elapsed() > Duration::from_millis(2500), "one request a second: {:?}", begin.elapsed());
     assert!(writes(&world, mark).is_empty(), "{:?}", writes(&world, mark));
-    let mut paths = world.registry.traffic().requests(&repository).into_iter().map(|request| request.path);
-    assert!(paths.all(|path| path.contains("/tags/list")), "only lists");
+    let other = world.registry.requests(&repository) - world.registry.lists(&repository);
+    assert_eq!(other, 1, "besides the lists, one look at the image before it was chosen");
 }
 
 async fn one_scan_for_all_who_see_the_same(world: World) {
@@ -91,7 +91,12 @@ async fn one_scan_for_all_who_see_the_same(world: World) {
     chosen(&world, "b", "1.1.0").await;
     chosen(&world, "c", "1.0.0").await;
     let requests = registry.traffic().requests(&repository);
-    assert!(requests.len() <= 2, "a question that is refused, and the list: {requests:?}");
+    assert!(registry.lists(&repository) <= 2, "a question that is refused, and the list: {requests:?}");
+    assert_eq!(
+        requests.len() - registry.lists(&repository),
+        3,
+        "and a look at each image before it was chosen: {requests:?}"
+    );
 
     policy("stranger", "stranger", "*").await;
     let refused: ImagePolicy = ready(&world, "stranger", "False", Reason::RegistryAuthenticationFailed).await;
@@ -121,9 +126,9 @@ async fn the_choice_outlives_the_registry(world: World) {
 
     // A controller that starts while the registry is down stands by the choice too.
     assert_eq!(tagboat.terminate().await, 0);
-    let before = world.registry.requests(&repository);
+    let before = world.registry.lists(&repository);
     let _tagboat = world.run(&launch).await;
-    asked("the list", before + 2, || world.registry.requests(&repository)).await;
+    asked("the list", before + 2, || world.registry.lists(&repository)).await;
     let still: ImagePolicy = ready(&world, "app", "False", Reason::ScanFailed).await;
     assert_eq!(latest(&still).as_deref(), Some("1.0.0"));
 
@@ -145,8 +150,8 @@ async fn a_part_of_a_list_decides_nothing(world: World) {
     let _tagboat = world.tagboat().await;
     let failed: ImagePolicy = ready(&world, "app", "False", Reason::ScanFailed).await;
     assert_eq!(latest(&failed), None, "{failed:?}");
-    let before = world.registry.requests(&repository);
-    asked("the list", before + 2, || world.registry.requests(&repository)).await;
+    let before = world.registry.lists(&repository);
+    asked("the list", before + 2, || world.registry.lists(&repository)).await;
 
     // The first page arrives, the second does not: the fault is set while the first is on its way.
     traffic.slow(&repository, Duration::from_millis(300));
@@ -187,8 +192,8 @@ async fn a_deleted_tag_is_no_downgrade(world: World) {
         let policy: ImagePolicy = ready(&world, "app", "True", Reason::DowngradeRefused).await;
         assert_eq!(latest(&policy).as_deref(), Some("1.1.0"));
         assert!(message(&policy).contains("1.1.0"), "{}", message(&policy));
-        let before = world.registry.requests(&repository);
-        asked("the list", before + 3, || world.registry.requests(&repository)).await;
+        let before = world.registry.lists(&repository);
+        asked("the list", before + 3, || world.registry.lists(&repository)).await;
         let policy = world.api::<ImagePolicy>().get("app").await.unwrap();
         assert_eq!(latest(&policy).as_deref(), Some("1.1.0"));
         assert_eq!(repo.head(), head);

@@ -80,6 +80,11 @@ impl Registry {
         self.traffic.requests(repository).len()
     }
 
+    /// Those of them that asked for tags; the others ask for one image.
+    pub fn lists(&self, repository: &str) -> usize {
+        self.traffic.requests(repository).iter().filter(|request| request.path.contains("/tags/list")).count()
+    }
+
     /// Counts, faults and delays of its repositories.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
