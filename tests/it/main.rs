@@ -27,6 +27,7 @@ mod outages;
 mod parts_work;
 mod policies;
 mod races;
+mod registries;
 mod setup;
 mod showroom;
 mod story;
@@ -69,6 +70,7 @@ fn run_tests() -> ExitCode {
         story::trials(),
         loop_one::trials(),
         lists::trials(),
+        registries::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),

@@ -81,6 +81,19 @@ pub async fn private_registry() -> &'static Registry {
     started("private registry", REGISTRY.get_or_init(start).await)
 }
 
+/// The shared registry of distribution 2.8.
+pub async fn registry_2() -> &'static Registry {
+    static REGISTRY: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    started("registry 2.8", REGISTRY.get_or_init(|| Registry::start_2("registry-2", None)).await)
+}
+
+/// The shared registry of distribution 2.8 that wants user and password (`registry::LOGIN`).
+pub async fn private_registry_2() -> &'static Registry {
+    static REGISTRY: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    let start = || Registry::start_2("private-registry-2", Some(registry::LOGIN));
+    started("private registry 2.8", REGISTRY.get_or_init(start).await)
+}
+
 /// The shared Git server.
 pub async fn git() -> &'static GitServer {
     static GIT: OnceCell<Result<GitServer, String>> = OnceCell::const_new();
