@@ -6,20 +6,23 @@ use tagboat::api::ImagePolicy;
 use tagboat::api::condition::Reason;
 
 use crate::setup::*;
+use crate::support::gitea::{OPEN, PRIVATE};
 use crate::support::registry::{LOGIN, Registry};
 use crate::support::world::World;
-use crate::support::{private_registry, private_registry_2, registry, registry_2, trial};
+use crate::support::{gitea, private_registry, private_registry_2, registry, registry_2, trial};
 
 pub fn trials() -> Vec<Trial> {
+    use Kind::{Distribution2, Distribution3, Gitea};
     vec![
-        trial("registries: distribution 3 is read whole", |world| is_read_whole(world, Kind::Distribution3)),
-        trial("registries: distribution 2.8 is read whole", |world| is_read_whole(world, Kind::Distribution2)),
-        trial("registries: distribution 3 wants its password", |world| wants_its_password(world, Kind::Distribution3)),
-        trial("registries: distribution 2.8 wants its password", |world| {
-            wants_its_password(world, Kind::Distribution2)
-        }),
-        trial("registries: distribution 3 loses an image", |world| loses_an_image(world, Kind::Distribution3)),
-        trial("registries: distribution 2.8 loses an image", |world| loses_an_image(world, Kind::Distribution2)),
+        trial("registries: distribution 3 is read whole", |world| is_read_whole(world, Distribution3)),
+        trial("registries: distribution 2.8 is read whole", |world| is_read_whole(world, Distribution2)),
+        trial("registries: Gitea is read whole", |world| is_read_whole(world, Gitea)),
+        trial("registries: distribution 3 wants its password", |world| wants_its_password(world, Distribution3)),
+        trial("registries: distribution 2.8 wants its password", |world| wants_its_password(world, Distribution2)),
+        trial("registries: Gitea wants its password", |world| wants_its_password(world, Gitea)),
+        trial("registries: distribution 3 loses an image", |world| loses_an_image(world, Distribution3)),
+        trial("registries: distribution 2.8 loses an image", |world| loses_an_image(world, Distribution2)),
+        trial("registries: Gitea loses an image", |world| loses_an_image(world, Gitea)),
     ]
 }
 
@@ -27,6 +30,7 @@ pub fn trials() -> Vec<Trial> {
 enum Kind {
     Distribution3,
     Distribution2,
+    Gitea,
 }
 
 impl Kind {
@@ -35,6 +39,7 @@ impl Kind {
         match self {
             Self::Distribution3 => (registry().await, world.repository("app")),
             Self::Distribution2 => (registry_2().await, world.repository("app")),
+            Self::Gitea => (gitea().await, owned_by(OPEN, world)),
         }
     }
 
@@ -43,6 +48,7 @@ impl Kind {
         match self {
             Self::Distribution3 => (private_registry().await, world.repository("app")),
             Self::Distribution2 => (private_registry_2().await, world.repository("app")),
+            Self::Gitea => (gitea().await, owned_by(PRIVATE, world)),
         }
     }
 
@@ -50,8 +56,14 @@ impl Kind {
     fn pages(self) -> usize {
         match self {
             Self::Distribution3 | Self::Distribution2 => 1,
+            Self::Gitea => 2, // the second one is empty
         }
     }
+}
+
+/// Gitea takes fewer names than the others: no two dashes in a row.
+fn owned_by(owner: &str, world: &World) -> String {
+    format!("{owner}/{}", world.repository("app").replace("--", "-"))
 }
 
 /// A policy `app` for any version of this image.
@@ -101,6 +113,16 @@ async fn shows_its_pages(registry: &Registry, repository: &str, kind: Kind) {
         Kind::Distribution2 => {
             assert_eq!((whole.len(), link, more), (250, None, None));
             assert_eq!((&some, &rest), (&whole, &whole));
+        }
+        // Sorted as text; `n` is kept to, whatever it is, and a `Link` leads on by path alone: also from the last page, to an empty one.
+        Kind::Gitea => {
+            assert_eq!((whole.len(), some.len()), (250, 100));
+            let next = |query| Some(format!("</v2/{repository}/tags/list?{query}>; rel=\"next\""));
+            assert_eq!((link, more), (next("last=1.0.99"), next("last=1.0.188&n=100")));
+            assert_eq!(
+                (rest, registry.page(repository, "?last=1.0.99").await),
+                (vec!["1.0.99".to_owned()], (vec![], None))
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod git;
+pub mod gitea;
 pub mod guard;
 pub mod parts;
 pub mod process;
@@ -92,6 +93,12 @@ pub async fn private_registry_2() -> &'static Registry {
     static REGISTRY: OnceCell<Result<Registry, String>> = OnceCell::const_new();
     let start = || Registry::start_2("private-registry-2", Some(registry::LOGIN));
     started("private registry 2.8", REGISTRY.get_or_init(start).await)
+}
+
+/// The shared Gitea, as a registry. Its images have owners: `gitea::OPEN`, `gitea::PRIVATE`.
+pub async fn gitea() -> &'static Registry {
+    static GITEA: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    started("Gitea", GITEA.get_or_init(|| gitea::start("gitea")).await)
 }
 
 /// The shared Git server.
