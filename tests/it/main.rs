@@ -30,6 +30,7 @@ mod races;
 mod registries;
 mod setup;
 mod showroom;
+mod signatures;
 mod story;
 mod tenants;
 
@@ -71,6 +72,7 @@ fn run_tests() -> ExitCode {
         loop_one::trials(),
         lists::trials(),
         registries::trials(),
+        signatures::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),

@@ -81,7 +81,7 @@ async fn is_read_whole(world: World, kind: Kind) {
     policy(&world, registry, &repository, "").await;
     let _tagboat = world.tagboat().await;
     let policy = chosen(&world, "app", "1.0.249").await;
-    assert_eq!(policy.status.unwrap().tags_seen, Some(250));
+    assert_eq!(policy.status.unwrap().last_scan.unwrap().tags, 250);
 
     // Scans of an unchanged list, from one first page to another.
     let firsts = || registry.traffic().requests(&repository).iter().filter(|r| !r.path.contains("last=")).count();

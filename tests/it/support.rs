@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "the stories do not use all of it at any time")]
 
 pub mod cluster;
+pub mod cosign;
 pub mod git;
 pub mod gitea;
 pub mod guard;
