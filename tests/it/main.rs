@@ -27,8 +27,10 @@ mod outages;
 mod parts_work;
 mod policies;
 mod races;
+mod registries;
 mod setup;
 mod showroom;
+mod signatures;
 mod story;
 mod tenants;
 
@@ -69,6 +71,8 @@ fn run_tests() -> ExitCode {
         story::trials(),
         loop_one::trials(),
         lists::trials(),
+        registries::trials(),
+        signatures::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),

@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "the stories do not use all of it at any time")]
 
 pub mod cluster;
+pub mod cosign;
 pub mod git;
+pub mod gitea;
 pub mod guard;
 pub mod parts;
 pub mod process;
@@ -79,6 +81,25 @@ pub async fn private_registry() -> &'static Registry {
     static REGISTRY: OnceCell<Result<Registry, String>> = OnceCell::const_new();
     let start = || Registry::start("private-registry", Some(registry::LOGIN));
     started("private registry", REGISTRY.get_or_init(start).await)
+}
+
+/// The shared registry of distribution 2.8.
+pub async fn registry_2() -> &'static Registry {
+    static REGISTRY: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    started("registry 2.8", REGISTRY.get_or_init(|| Registry::start_2("registry-2", None)).await)
+}
+
+/// The shared registry of distribution 2.8 that wants user and password (`registry::LOGIN`).
+pub async fn private_registry_2() -> &'static Registry {
+    static REGISTRY: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    let start = || Registry::start_2("private-registry-2", Some(registry::LOGIN));
+    started("private registry 2.8", REGISTRY.get_or_init(start).await)
+}
+
+/// The shared Gitea, as a registry. Its images have owners: `gitea::OPEN`, `gitea::PRIVATE`.
+pub async fn gitea() -> &'static Registry {
+    static GITEA: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    started("Gitea", GITEA.get_or_init(|| gitea::start("gitea")).await)
 }
 
 /// The shared Git server.

@@ -19,6 +19,12 @@ pub fn stage(path: &str) -> Result<PathBuf, String> {
     if path.is_file() { Ok(path) } else { Err(missing("kwok's stages")) }
 }
 
+/// A folder that a program reads when it runs.
+pub fn files(name: &str) -> Result<PathBuf, String> {
+    let path = folder().join(name);
+    if path.is_dir() { Ok(path) } else { Err(missing(name)) }
+}
+
 fn missing(what: &str) -> String {
     format!("{what} is not in {}: run `make parts` once", folder().display())
 }

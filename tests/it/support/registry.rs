@@ -1,4 +1,4 @@
-//! The distribution registry behind a thin proxy of ours, which counts what is asked for each repository and makes faults. Pushes of the
+//! A real registry behind a thin proxy of ours, which counts what is asked for each repository and makes faults. Pushes of the
 //! tests go past the proxy, so that they are not counted.
 
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use futures::StreamExt;
+use reqwest::Url;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -33,18 +34,39 @@ const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 pub struct Registry {
     /// `127.0.0.1:PORT`, as image names begin.
     pub host: String,
-    backend: String,
-    login: Option<(&'static str, &'static str)>,
+    backend: Url,
+    key: Option<Key>,
     client: reqwest::Client,
     traffic: Arc<Traffic>,
-    _process: Process,
+    process: Option<Process>,
+}
+
+/// How the tests' own requests sign.
+pub(super) enum Key {
+    /// User and password with every request.
+    Basic(&'static str, &'static str),
+    /// A token that they were exchanged for.
+    Bearer(String),
 }
 
 impl Registry {
-    /// Starts it, with a folder of its own for its data.
+    /// Starts distribution 3, with a folder of its own for its data.
     pub async fn start(name: &str, login: Option<(&'static str, &'static str)>) -> Result<Self, String> {
+        Self::distribution("registry", name, login).await
+    }
+
+    /// Starts distribution 2.8, the release line that most private registries ran for years.
+    pub async fn start_2(name: &str, login: Option<(&'static str, &'static str)>) -> Result<Self, String> {
+        Self::distribution("registry2", name, login).await
+    }
+
+    /// Both release lines read this configuration.
+    async fn distribution(
+        which: &str,
+        name: &str,
+        login: Option<(&'static str, &'static str)>,
+    ) -> Result<Self, String> {
         let [port] = free_ports();
-        let backend = format!("http://127.0.0.1:{port}");
         let folder = guard::folder().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let mut config = json!({
@@ -62,17 +84,40 @@ impl Registry {
             config["auth"] = json!({"htpasswd": {"realm": "harbour", "path": folder.join("htpasswd")}});
         }
         std::fs::write(folder.join("config.yaml"), serde_yaml::to_string(&config).unwrap()).unwrap();
-        let mut command = Command::new(program("registry")?);
+        let mut command = Command::new(program(which)?);
         command.arg("serve").arg(folder.join("config.yaml")).env("OTEL_TRACES_EXPORTER", "none");
-        let process = Process::start(name, &mut command)?;
+        let mut registry = Self::in_front_of(port).await;
+        registry.run(Process::start(name, &mut command)?, "/v2/").await?;
+        registry.key = login.map(|(user, password)| Key::Basic(user, password));
+        Ok(registry)
+    }
 
-        let client = plain_client();
-        process.ready(Duration::from_secs(30), || client.get(format!("{backend}/v2/")).send()).await?;
-        let traffic = Arc::new(Traffic::default());
+    /// Opens the proxy before a server that will listen on this port.
+    pub(super) async fn in_front_of(port: u16) -> Self {
+        let backend: Url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+        let (client, traffic) = (plain_client(), Arc::new(Traffic::default()));
         let proxy = Arc::new(Proxy { backend: backend.clone(), client: client.clone(), traffic: traffic.clone() });
         let port = serve(Router::new().fallback(forward).with_state(proxy)).await;
         let host = SocketAddr::from(([127, 0, 0, 1], port)).to_string();
-        Ok(Self { host, backend, login, client, traffic, _process: process })
+        Self { host, backend, key: None, client, traffic, process: None }
+    }
+
+    /// Takes the server over; waits until it answers at this path.
+    pub(super) async fn run(&mut self, process: Process, path: &str) -> Result<(), String> {
+        let url = self.backend.join(path).unwrap();
+        process.ready(Duration::from_secs(60), || self.client.get(url.clone()).send()).await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// From now on the tests' own requests sign like this.
+    pub(super) fn sign(&mut self, key: Key) {
+        self.key = Some(key);
+    }
+
+    /// A request of the tests' own.
+    pub(super) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, self.backend.join(path).unwrap())
     }
 
     /// The requests for a repository so far; the tests' own pushes do not count.
@@ -115,18 +160,22 @@ impl Registry {
         futures::stream::iter(puts).buffer_unordered(16).collect::<()>().await;
     }
 
-    /// Removes a tag; its image stays.
-    pub async fn delete(&self, repository: &str, tag: &str) {
-        let path = format!("/v2/{repository}/manifests/{tag}");
-        self.send(self.client.delete(self.backend.clone() + &path)).await;
+    /// Removes a tag, its image stays; or an image by its digest, with its tags. Distribution 2.8 takes digests only.
+    pub async fn delete(&self, repository: &str, reference: &str) {
+        self.send(self.request(Method::DELETE, &format!("/v2/{repository}/manifests/{reference}"))).await;
     }
 
     /// The repository's tags, asked past the proxy.
     pub async fn tags(&self, repository: &str) -> Vec<String> {
-        let path = format!("/v2/{repository}/tags/list?n=1000");
-        let answer = self.send(self.client.get(self.backend.clone() + &path)).await;
+        self.page(repository, "?n=1000").await.0
+    }
+
+    /// One page of the repository's tags and its `Link`, asked past the proxy.
+    pub async fn page(&self, repository: &str, query: &str) -> (Vec<String>, Option<String>) {
+        let answer = self.send(self.request(Method::GET, &format!("/v2/{repository}/tags/list{query}"))).await;
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
         let answer: Value = answer.json().await.unwrap();
-        serde_json::from_value(answer["tags"].clone()).unwrap()
+        (serde_json::from_value(answer["tags"].clone()).unwrap(), link)
     }
 
     /// Layer and configuration of an image; its manifest.
@@ -149,21 +198,24 @@ impl Registry {
     }
 
     async fn push_blob(&self, repository: &str, content: Vec<u8>) {
-        let upload = self.send(self.client.post(format!("{}/v2/{repository}/blobs/uploads/", self.backend))).await;
-        let mut url = upload.headers()["location"].to_str().unwrap().to_owned();
-        url += &format!("{}digest={}", if url.contains('?') { '&' } else { '?' }, digest(&content));
+        let upload = self.send(self.request(Method::POST, &format!("/v2/{repository}/blobs/uploads/"))).await;
+        let mut url = self.backend.join(upload.headers()["location"].to_str().unwrap()).unwrap();
+        url.query_pairs_mut().append_pair("digest", &digest(&content));
         self.send(self.client.put(url).body(content)).await;
     }
 
     async fn put_manifest(&self, repository: &str, tag: &str, manifest: &[u8]) {
-        let put = self.client.put(format!("{}/v2/{repository}/manifests/{tag}", self.backend));
+        let put = self.request(Method::PUT, &format!("/v2/{repository}/manifests/{tag}"));
         self.send(put.header("content-type", MANIFEST_TYPE).body(manifest.to_vec())).await;
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> reqwest::Response {
-        if let Some((user, password)) = self.login {
-            request = request.basic_auth(user, Some(password));
-        }
+    /// Sends one, signed.
+    pub(super) async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Response {
+        let request = match &self.key {
+            Some(Key::Basic(user, password)) => request.basic_auth(user, Some(password)),
+            Some(Key::Bearer(token)) => request.bearer_auth(token),
+            None => request,
+        };
         let answer = request.send().await.unwrap();
         let status = answer.status();
         if !status.is_success() {
@@ -189,7 +241,7 @@ fn plain_client() -> reqwest::Client {
 }
 
 struct Proxy {
-    backend: String,
+    backend: Url,
     client: reqwest::Client,
     traffic: Arc<Traffic>,
 }
@@ -201,9 +253,9 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Response 
         Ok(fault) => fault,
         Err(answer) => return answer,
     };
+    let url = format!("{}{path}", proxy.backend.as_str().trim_end_matches('/'));
     // `Host` passes too: the registry builds its links from it
-    let mut asked =
-        proxy.client.request(parts.method.clone(), format!("{}{path}", proxy.backend)).headers(parts.headers);
+    let mut asked = proxy.client.request(parts.method.clone(), url).headers(parts.headers);
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         asked = asked.body(reqwest::Body::wrap_stream(body.into_data_stream()));
     }
