@@ -161,8 +161,8 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 /// What the environment says about the clouds' workload identities.
 pub(crate) fn cloud_environment() -> Environment {
-    let read = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
     #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+    let read = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
     Environment { variables: Environment::NAMES.iter().filter_map(read).collect() }
 }
 

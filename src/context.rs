@@ -1,6 +1,6 @@
 //! What the flows share: the shells, the settings, what is remembered between runs, and how one flow wakes another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -53,6 +53,8 @@ pub struct Context {
     pub ground: Ground,
     /// The objects of the four kinds, as last seen.
     pub stores: Stores,
+    /// When the controller started.
+    pub started_at: Instant,
     /// Becomes true when the stores hold all objects; no flow decides before.
     pub started: watch::Receiver<bool>,
     /// How flows wake each other.
@@ -115,6 +117,19 @@ impl Context {
 }
 
 impl Context {
+    /// Forgets what is remembered of objects that are gone.
+    pub fn forget_the_gone(&self) {
+        fn uids<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -> HashSet<String> {
+            store.state().iter().filter_map(|object| object.meta().uid.clone()).collect()
+        }
+        let policies = uids(&self.stores.image_policies);
+        self.policies.retain(&policies);
+        self.hooks.retain(&policies);
+        self.updates.retain(&uids(&self.stores.image_updates));
+        self.syncs.retain(&uids(&self.stores.git_syncs));
+        self.repos.retain(&uids(&self.stores.config_repos));
+    }
+
     /// What an object stands on: the head of its ConfigRepo. None while that is about to be read: whoever asked is woken then.
     ///
     /// # Errors
@@ -191,6 +206,11 @@ impl<T: Default + Clone> Memory<T> {
     /// A look at what was put last for an object.
     pub fn look<K: Resource, R>(&self, object: &K, look: impl FnOnce(&T) -> R) -> Option<R> {
         lock(&self.entries).get(object.meta().uid.as_deref().unwrap_or_default()).map(look)
+    }
+
+    /// Forgets the objects that are not among the living.
+    pub fn retain(&self, living: &HashSet<String>) {
+        lock(&self.entries).retain(|uid, _| living.contains(uid));
     }
 
     /// Remembers; one object is never reconciled twice at a time, so nothing is overwritten unseen.

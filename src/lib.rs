@@ -18,6 +18,7 @@ pub mod update;
 pub mod sync;
 pub mod authenticating;
 pub mod inquiring;
+pub mod looking;
 pub mod rendering;
 pub mod observing;
 pub mod applying;

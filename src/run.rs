@@ -67,7 +67,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let metrics = {
         let context = context.clone();
-        Arc::new(move || context.metrics.text())
+        Arc::new(move || context.metrics.text(&context.hooks.counts(), context.registry.requests()))
     };
 
     let mut tasks = JoinSet::new();
@@ -77,6 +77,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let answers = stop.clone().run_until_cancelled_owned(answers);
         tasks.spawn(answers.map(|ended| ended.unwrap_or(Ok(())).context("http")));
         tasks.spawn(background(spawned, stop.clone()).map(Ok));
+        let forgetting = stop.clone().run_until_cancelled_owned(forget(context.clone()));
+        tasks.spawn(forgetting.map(|_| Ok(())));
         let Flows { repos, policies, updates, syncs } = flows;
         tasks.spawn(repos.run(context.clone(), stop.clone(), listed.clone(), source::reconcile).map(Ok));
         tasks.spawn(policies.run(context.clone(), stop.clone(), listed.clone(), crate::watch::reconcile).map(Ok));
@@ -222,6 +224,7 @@ fn context(
             image_updates: flows.updates.store(),
             git_syncs: flows.syncs.store(),
         },
+        started_at: crate::clock::now().steady,
         started,
         wakes,
         table,
@@ -230,6 +233,16 @@ fn context(
         updates: Memory::default(),
         syncs: Memory::default(),
         repos: Memory::default(),
+    }
+}
+
+/// How often what is remembered of deleted objects is given up.
+const FORGET_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
+async fn forget(context: Arc<Context>) {
+    loop {
+        crate::clock::pause(FORGET_EVERY).await;
+        context.forget_the_gone();
     }
 }
 

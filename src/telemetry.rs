@@ -1,6 +1,6 @@
 //! Log lines and counters. The lists of label values are closed, so that no name from outside becomes a time series.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::condition::Reason;
+use crate::http::hooks::Counts;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,6 +38,11 @@ struct Run {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Heard {
+    outcome: &'static str,
+}
+
 /// All counters.
 pub struct Metrics {
     registry: Registry,
@@ -45,6 +51,8 @@ pub struct Metrics {
     applies: Counter<u64, AtomicU64>,
     corrections: Counter<u64, AtomicU64>,
     prunes: Counter<u64, AtomicU64>,
+    webhooks: Family<Heard, Counter>,
+    registry_requests: Counter<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -57,7 +65,12 @@ impl Default for Metrics {
         registry.register("applies", "Objects applied", applies.clone());
         registry.register("drift_corrections", "Changes by others that were undone", corrections.clone());
         registry.register("prunes", "Objects deleted because they left Git", prunes.clone());
-        Self { registry, runs, pushes, applies, corrections, prunes }
+        let webhooks = Family::default();
+        registry.register("webhooks", "Webhooks that came, by what became of them", webhooks.clone());
+        let registry_requests = Counter::default();
+        let help = "Requests to registries and their token servers";
+        registry.register("registry_requests", help, registry_requests.clone());
+        Self { webhooks, registry_requests, registry, runs, pushes, applies, corrections, prunes }
     }
 }
 
@@ -87,8 +100,23 @@ impl Metrics {
         self.prunes.inc();
     }
 
-    /// All counters in the OpenMetrics text format.
-    pub fn text(&self) -> String {
+    /// All counters in the OpenMetrics text format; two of them are counted elsewhere.
+    pub fn text(&self, webhooks: &Counts, registry_requests: u64) -> String {
+        let Counts { genuine, unknown, malformed, old, repeated, unread, busy, wakes } = *webhooks;
+        let outcomes = [
+            ("genuine", genuine),
+            ("unknown", unknown),
+            ("malformed", malformed),
+            ("old", old),
+            ("repeated", repeated),
+            ("unread", unread),
+            ("busy", busy),
+            ("wake", wakes),
+        ];
+        for (outcome, count) in outcomes {
+            self.webhooks.get_or_create(&Heard { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        self.registry_requests.inner().store(registry_requests, Ordering::Relaxed);
         let mut text = String::new();
         // Writing into a string can't fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

@@ -126,6 +126,12 @@ impl Hooks {
         table.owners.remove(owner);
     }
 
+    /// Forgets the owners that are not among the living.
+    pub fn retain(&self, living: &std::collections::HashSet<String>) {
+        let gone: Vec<String> = self.table().owners.keys().filter(|owner| !living.contains(*owner)).cloned().collect();
+        gone.iter().for_each(|owner| self.remove(owner));
+    }
+
     /// How many webhooks brought news for this owner since the start.
     pub fn rung(&self, owner: &str) -> u64 {
         self.table().owners.get(owner).map(|owned| owned.rung).unwrap_or_default()

@@ -121,7 +121,7 @@ fn hold(policy: &Policy, current: &Tag, best: Option<&Candidate<'_, '_>>) -> Opt
 }
 
 /// Whether this verdict is a gate's.
-fn is_stop(verdict: &TagVerdict) -> bool {
+pub fn is_stop(verdict: &TagVerdict) -> bool {
     use super::judge::GATES;
     GATES.contains(&verdict.rule.as_str())
 }

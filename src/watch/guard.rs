@@ -33,8 +33,7 @@ impl Believed {
         &mut self,
         list: &TagList,
         known: Option<u32>,
-        now: Instant,
-        interval: Duration,
+        (now, interval): (Instant, Duration),
         is_asked_for: bool,
     ) -> Result<(), String> {
         let loss = match (&self.list, known) {
@@ -104,10 +103,10 @@ mod tests {
     /// What became of scans: minutes since the start, tags, and whether the list was believed.
     #[track_caller]
     fn check(known: Option<u32>, scans: &[(f64, std::ops::Range<u32>, bool)]) {
-        let (start, mut believed) = (Instant::now(), Believed::default());
+        let (start, mut believed) = (crate::clock::now().steady, Believed::default());
         for (minutes, tags, expected) in scans.iter().cloned() {
             let now = start + INTERVAL.mul_f64(minutes);
-            let found = believed.check(&list(tags.clone()), known, now, INTERVAL, false);
+            let found = believed.check(&list(tags.clone()), known, (now, INTERVAL), false);
             assert_eq!(found.is_ok(), expected, "{tags:?} after {minutes} minutes: {found:?}");
         }
     }
@@ -156,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_person_who_asks_confirms() {
-        let (now, mut believed) = (Instant::now(), Believed::default());
-        let mut ask = |tags| believed.check(&list(tags), None, now, INTERVAL, true).is_ok();
+        let (now, mut believed) = (crate::clock::now().steady, Believed::default());
+        let mut ask = |tags| believed.check(&list(tags), None, (now, INTERVAL), true).is_ok();
         assert_eq!([ask(0..10), ask(0..5), ask(0..5), ask(0..5), ask(0..5)], [true, false, false, false, true]);
     }
 }

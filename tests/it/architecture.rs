@@ -10,10 +10,11 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 5] = ["registry", "git", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 10] = [
+const JOINTS: [&str; 11] = [
     "context",
     "authenticating",
     "inquiring",
+    "looking",
     "rendering",
     "observing",
     "applying",
