@@ -40,8 +40,9 @@ async fn signed_images_are_chosen(world: &World, registry: &Registry, repository
     );
     apply(world, "ImagePolicy", "app", &spec).await;
     let _tagboat = world.tagboat().await;
-    let waiting: ImagePolicy = ready(world, "app", "Unknown", Reason::WaitingForGate).await;
-    assert_eq!(latest(&waiting), None, "{}", message(&waiting));
+    let refused: ImagePolicy = ready(world, "app", "False", Reason::NoTagAllowed).await;
+    assert_eq!(latest(&refused), None);
+    assert!(message(&refused).contains(&format!("{first} has no signature")), "{}", message(&refused));
 
     ours.sign(registry, repository, &first, Form::Tag).await;
     chosen_as(world, "1.0.0", &first).await;
