@@ -90,44 +90,94 @@ pub fn read(text: &str) -> Result<Parts<'_>, Flaw> {
 /// # Errors
 /// When there is no number where one belongs, or one is too large.
 pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
-    let bytes = text.as_bytes();
-    let mut at = usize::from(bytes.first() == Some(&b'v'));
+    let mut rest = text.as_bytes();
+    if let [b'v', after @ ..] = rest {
+        rest = after;
+    }
     let mut numbers = [0_u64; 3];
     for (index, number) in numbers.iter_mut().enumerate() {
-        if index > 0 {
-            if bytes.get(at) != Some(&b'.') {
-                break;
+        match rest {
+            [b'.', after @ ..] if index > 0 => rest = after,
+            _ if index > 0 => break,
+            _ => {}
+        }
+        let digits = rest;
+        while let [digit @ b'0'..=b'9', after @ ..] = rest {
+            *number = number.wrapping_mul(10).wrapping_add((digit - b'0').into());
+            rest = after;
+        }
+        match digits.len() - rest.len() {
+            0 => return Err(Flaw::Shape),
+            // So many always fit into 64 bits.
+            1..=19 => {}
+            length => {
+                let start = text.len() - digits.len();
+                *number = text[start..start + length].parse().map_err(|_| Flaw::TooLarge)?;
             }
-            at += 1;
-        }
-        let start = at;
-        while let Some(digit) = bytes.get(at).map(|b| b.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            *number = number.wrapping_mul(10).wrapping_add(digit.into());
-            at += 1;
-        }
-        // Up to 19 digits always fit into 64 bits.
-        if at - start > 19 {
-            *number = text[start..at].parse().map_err(|_| Flaw::TooLarge)?;
-        }
-        if at == start {
-            return Err(Flaw::Shape);
         }
     }
-    Ok((numbers, &text[at..]))
+    Ok((numbers, &text[text.len() - rest.len()..]))
 }
 
 /// A number for a text's place among versions: of two versions the older has no higher one. Cheap to read, as it looks at the
 /// numbers only: equal ranks say nothing. 0 is for what is surely no version, though other texts may be none either; an even one
 /// is a prerelease's.
 pub fn rank(text: &str) -> u64 {
-    match leading_numbers(text) {
-        Ok((numbers, rest)) => match rest.as_bytes().first() {
-            None | Some(b'+') => rank_of(numbers, false),
-            Some(b'-') => rank_of(numbers, true),
-            Some(_) => 0,
+    let (numbers, after) = match short_numbers(text) {
+        Some((numbers, after)) => (numbers, Some(after).filter(|byte| *byte != 0)),
+        None => match leading_numbers(text) {
+            Ok((numbers, rest)) => (numbers, rest.bytes().next()),
+            Err(_) => return 0,
         },
-        Err(_) => 0,
+    };
+    match after {
+        None | Some(b'+') => rank_of(numbers, false),
+        Some(b'-') => rank_of(numbers, true),
+        Some(_) => 0,
     }
+}
+
+/// The three numbers within the first eight bytes, and the byte after them, which is 0 at the text's end; `None` when they don't
+/// have that shape. It looks at all bytes at once, as a loop's branches go wrong at almost every number.
+fn short_numbers(text: &str) -> Option<([u64; 3], u8)> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let bytes = text.as_bytes();
+    let bytes = bytes.strip_prefix(b"v").unwrap_or(bytes);
+    // The first byte is the lowest one. Digits become their values, and all else gets more.
+    let chunk = match (bytes.first_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), ..) => u64::from_le_bytes(*first),
+        (None, Some(first), Some(last)) => {
+            let last = u64::from(u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() - 4))
+        }
+        _ => return None,
+    };
+    let digits = chunk ^ (EACH * 0x30);
+    let others = (((digits & (EACH * 0x7f)) + EACH * 0x76) | digits) & (EACH * 0x80);
+    let after_first = |others: u64| others & others.wrapping_sub(1);
+    let (second, third) = (after_first(others), after_first(after_first(others)));
+    let [first_end, second_end, third_end] = [others, second, third].map(|others| others.trailing_zeros() / 8);
+    let at = |index: u32| chunk.checked_shr(8 * index).unwrap_or(0).to_le_bytes()[0];
+    let is_version = first_end > 0
+        && second_end > first_end + 1
+        && third_end > second_end + 1
+        && at(first_end) == b'.'
+        && at(second_end) == b'.'
+        // Else the last number may go on after what was looked at.
+        && (third_end < 8 || bytes.len() == 8);
+    // A number's last digit goes to the highest byte, so that nothing of what follows is left.
+    let number = |start: u32, end: u32| value((digits >> (8 * start)) << (8 * (8 - (end - start))));
+    is_version.then(|| {
+        let numbers = [number(0, first_end), number(first_end + 1, second_end), number(second_end + 1, third_end)];
+        (numbers, at(third_end))
+    })
+}
+
+/// The number that eight digits make, of which the lowest byte is the first.
+fn value(digits: u64) -> u64 {
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
 }
 
 /// The rank of three numbers. Each is written as its length in bits and the bits after its first one, which keeps the order and is
