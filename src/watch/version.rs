@@ -123,66 +123,35 @@ pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
 /// numbers only: equal ranks say nothing. 0 is for what is surely no version, though other texts may be none either; an even one
 /// is a prerelease's.
 pub fn rank(text: &str) -> u64 {
-    let (numbers, after) = match short_numbers(text) {
-        Some((numbers, after)) => (numbers, Some(after).filter(|byte| *byte != 0)),
-        None => match leading_numbers(text) {
-            Ok((numbers, rest)) => (numbers, rest.bytes().next()),
-            Err(_) => return 0,
+    match leading_numbers(text) {
+        Ok((numbers, rest)) => match rest.as_bytes() {
+            [] | [b'+', ..] => rank_of(numbers, false),
+            [b'-', ..] => rank_of(numbers, true),
+            _ => 0,
         },
-    };
-    match after {
-        None | Some(b'+') => rank_of(numbers, false),
-        Some(b'-') => rank_of(numbers, true),
-        Some(_) => 0,
+        Err(_) => 0,
     }
-}
-
-/// The three numbers within the first eight bytes, and the byte after them, which is 0 at the text's end; `None` when they don't
-/// have that shape. It looks at all bytes at once, as a loop's branches go wrong at almost every number.
-fn short_numbers(text: &str) -> Option<([u64; 3], u8)> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let bytes = text.as_bytes();
-    let bytes = bytes.strip_prefix(b"v").unwrap_or(bytes);
-    // The first byte is the lowest one. Digits become their values, and all else gets more.
-    let chunk = match (bytes.first_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), ..) => u64::from_le_bytes(*first),
-        (None, Some(first), Some(last)) => {
-            let last = u64::from(u32::from_le_bytes(*last));
-            u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() - 4))
-        }
-        _ => return None,
-    };
-    let digits = chunk ^ (EACH * 0x30);
-    let others = (((digits & (EACH * 0x7f)) + EACH * 0x76) | digits) & (EACH * 0x80);
-    let after_first = |others: u64| others & others.wrapping_sub(1);
-    let (second, third) = (after_first(others), after_first(after_first(others)));
-    let [first_end, second_end, third_end] = [others, second, third].map(|others| others.trailing_zeros() / 8);
-    let at = |index: u32| chunk.checked_shr(8 * index).unwrap_or(0).to_le_bytes()[0];
-    let is_version = first_end > 0
-        && second_end > first_end + 1
-        && third_end > second_end + 1
-        && at(first_end) == b'.'
-        && at(second_end) == b'.'
-        // Else the last number may go on after what was looked at.
-        && (third_end < 8 || bytes.len() == 8);
-    // A number's last digit goes to the highest byte, so that nothing of what follows is left.
-    let number = |start: u32, end: u32| value((digits >> (8 * start)) << (8 * (8 - (end - start))));
-    is_version.then(|| {
-        let numbers = [number(0, first_end), number(first_end + 1, second_end), number(second_end + 1, third_end)];
-        (numbers, at(third_end))
-    })
-}
-
-/// The number that eight digits make, of which the lowest byte is the first.
-fn value(digits: u64) -> u64 {
-    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    (fours * 10_000 + (fours >> 32)) & 0xffff_ffff
 }
 
 /// The rank of three numbers. Each is written as its length in bits and the bits after its first one, which keeps the order and is
 /// short for small numbers; what has no place any more is cut off. The last bit is 0 for a prerelease of which nothing was cut.
 pub(super) fn rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
+    let after_first = |number: u64| (u64::BITS - number.leading_zeros()).saturating_sub(1);
+    let length: u32 = numbers.iter().map(|number| 6 + after_first(*number)).sum();
+    if length > 63 {
+        return cut_rank_of(numbers, is_prerelease);
+    }
+    let rank = numbers.iter().fold(0, |rank, number| {
+        let after_first = after_first(*number);
+        let bits = number & ((1 << after_first) - 1);
+        (((rank << 6) | u64::from(u64::BITS - number.leading_zeros())) << after_first) | bits
+    });
+    u64::max((rank << (63 - length) << 1) | u64::from(!is_prerelease), 1)
+}
+
+/// As [`rank_of`], bit by bit, for numbers that may have no room.
+#[cold]
+fn cut_rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
     let (mut rank, mut room, mut is_cut) = (0, 63, false);
     let mut write = |bits: u64, count: u32| {
         let cut = count.saturating_sub(room);
