@@ -6,6 +6,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+/// Bits of a rank that are for numbers.
+const ROOM: u32 = u64::BITS - 1;
+/// Bits of a rank that tell how long a number is.
+const LENGTH_BITS: u32 = 6;
+
 /// A version that borrows from the text it was read from. Ordered by precedence: the build does not count.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
@@ -133,26 +138,27 @@ pub fn rank(text: &str) -> u64 {
     }
 }
 
-/// The rank of three numbers. Each is written as its length in bits and the bits after its first one, which keeps the order and is
-/// short for small numbers; what has no place any more is cut off. The last bit is 0 for a prerelease of which nothing was cut.
+/// The rank of three numbers. Of each, increased by one, it has the length in bits and then the bits after the first, which keeps
+/// the order and is short for small numbers; what has no room any more is cut off. The last bit is 0 for a prerelease of which
+/// nothing was cut.
 pub(super) fn rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
-    let after_first = |number: u64| (u64::BITS - number.leading_zeros()).saturating_sub(1);
-    let length: u32 = numbers.iter().map(|number| 6 + after_first(*number)).sum();
-    if length > 63 {
+    let numbers = numbers.map(|number| number.saturating_add(1));
+    let lengths = numbers.map(u64::ilog2);
+    let total: u32 = lengths.iter().map(|length| LENGTH_BITS + length).sum();
+    if total > ROOM {
         return cut_rank_of(numbers, is_prerelease);
     }
-    let rank = numbers.iter().fold(0, |rank, number| {
-        let after_first = after_first(*number);
-        let bits = number & ((1 << after_first) - 1);
-        (((rank << 6) | u64::from(u64::BITS - number.leading_zeros())) << after_first) | bits
+    let rank = numbers.iter().zip(lengths).fold(0, |rank, (number, length)| {
+        let with_length = (rank << LENGTH_BITS) | u64::from(length);
+        (with_length << length) | (number ^ (1 << length))
     });
-    u64::max((rank << (63 - length) << 1) | u64::from(!is_prerelease), 1)
+    u64::max((rank << (u64::BITS - total)) | u64::from(!is_prerelease), 1)
 }
 
-/// As [`rank_of`], bit by bit, for numbers that may have no room.
+/// As [`rank_of`], bit by bit, from numbers that are increased already and may have no room.
 #[cold]
 fn cut_rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
-    let (mut rank, mut room, mut is_cut) = (0, 63, false);
+    let (mut rank, mut room, mut is_cut) = (0, ROOM, false);
     let mut write = |bits: u64, count: u32| {
         let cut = count.saturating_sub(room);
         room -= count - cut;
@@ -160,11 +166,9 @@ fn cut_rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
         is_cut |= cut > 0;
     };
     for number in numbers {
-        // So that 6 bits hold the length. For larger numbers there is no room for the bits that would tell them from this one.
-        let number = number.min((1 << 63) - 1);
-        let after_first = (u64::BITS - number.leading_zeros()).saturating_sub(1);
-        write((u64::BITS - number.leading_zeros()).into(), 6);
-        write(number & ((1 << after_first) - 1), after_first);
+        let length = number.ilog2();
+        write(length.into(), LENGTH_BITS);
+        write(number ^ (1 << length), length);
     }
     u64::max(rank | u64::from(is_cut || !is_prerelease), 1)
 }
