@@ -76,7 +76,7 @@ impl TagList {
 
     /// A number for each tag, in their order, made at the first call and kept as long as the list: `make` must be the same
     /// function in each call.
-    pub(crate) fn keys(&self, make: fn(&str) -> u64) -> &[u64] {
+    pub(crate) fn keys(&self, make: impl Fn(&str) -> u64) -> &[u64] {
         self.0.keys.get_or_init(|| self.iter().map(make).collect())
     }
 

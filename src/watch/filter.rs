@@ -6,27 +6,23 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
-
+use self::engine::{Engine, Memory};
 use self::template::Template;
 use crate::api::image_policy::FilterTags;
 
 mod dialect;
+mod engine;
 mod template;
 
 /// Longest pattern, in bytes; the kind's schema has the same limit.
 const LONGEST_PATTERN: usize = 1024;
 /// Longest template, in bytes.
 const LONGEST_TEMPLATE: usize = 1024;
-/// Memory of a compiled pattern, in bytes. Nested counted repetitions reach it.
-const LARGEST_PROGRAM: usize = 1 << 20;
-/// How deep groups may nest.
-const DEEPEST: u32 = 100;
 
 /// A compiled `filterTags`.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    regex: Regex,
+    engine: Engine,
     template: Option<Template>,
 }
 
@@ -57,12 +53,7 @@ impl Filter {
             return Err(in_pattern(format!("it is longer than {LONGEST_PATTERN} bytes")));
         }
         let pattern = dialect::translate(&tags.pattern).map_err(in_pattern)?;
-        let regex = RegexBuilder::new(&pattern.text)
-            .unicode(false)
-            .size_limit(LARGEST_PROGRAM)
-            .nest_limit(DEEPEST)
-            .build()
-            .map_err(|error| in_pattern(plain(&error)))?;
+        let engine = Engine::compile(&pattern.text).map_err(in_pattern)?;
         let template = match tags.extract.as_deref() {
             None | Some("") => None,
             Some(text) if text.len() > LONGEST_TEMPLATE => {
@@ -70,7 +61,7 @@ impl Filter {
             }
             Some(text) => Some(Template::parse(text, &pattern.groups).map_err(in_extract)?),
         };
-        Ok(Self { regex, template })
+        Ok(Self { engine, template })
     }
 
     /// What of a tag is compared; `None` when it doesn't match. A group that took no part in the match is empty.
@@ -85,7 +76,8 @@ impl Filter {
 
     /// For many tags in a row: the memory for matches is kept.
     pub fn extractor(&self) -> Extractor<'_> {
-        Extractor { filter: self, locations: self.regex.capture_locations() }
+        let last = self.template.as_ref().map_or(0, Template::last_group);
+        Extractor { filter: self, memory: self.engine.memory(last) }
     }
 }
 
@@ -93,39 +85,27 @@ impl Filter {
 #[derive(Debug)]
 pub struct Extractor<'f> {
     filter: &'f Filter,
-    locations: CaptureLocations,
+    memory: Memory,
 }
 
 impl Extractor<'_> {
     /// Whether a tag counts.
     pub fn matches(&mut self, tag: &str) -> bool {
-        self.filter.regex.is_match(tag.as_bytes())
+        self.filter.engine.matches(&mut self.memory, tag)
     }
 
     /// What of a tag is compared; `None` when it doesn't match.
     pub fn apply<'t>(&mut self, tag: &'t str) -> Option<Cow<'t, str>> {
-        let Filter { regex, template } = self.filter;
+        let Filter { engine, template } = self.filter;
         let Some(template) = template else {
-            return regex.is_match(tag.as_bytes()).then_some(Cow::Borrowed(tag));
+            return self.matches(tag).then_some(Cow::Borrowed(tag));
         };
-        regex.captures_read(&mut self.locations, tag.as_bytes())?;
+        if !engine.find(&mut self.memory, tag) {
+            return None;
+        }
         // Tags are ASCII; in other text a match could split a character, and such a group counts as one without part.
-        let group = |index| self.locations.get(index).and_then(|(start, end)| tag.get(start..end));
+        let group = |index| self.memory.group(index).and_then(|(start, end)| tag.get(start..end));
         Some(template.expand(group))
-    }
-}
-
-/// The last line of the engine's message, which draws the translated pattern above it.
-fn plain(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(limit) => {
-            format!("compiled it is larger than {limit} bytes: use smaller repetitions")
-        }
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.strip_prefix("error: ").unwrap_or(last).to_owned()
-        }
     }
 }
 

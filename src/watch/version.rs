@@ -6,6 +6,11 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+/// Bits of a rank that are for numbers.
+const ROOM: u32 = u64::BITS - 1;
+/// Bits of a rank that tell how long a number is.
+const LENGTH_BITS: u32 = 6;
+
 /// A version that borrows from the text it was read from. Ordered by precedence: the build does not count.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
@@ -90,30 +95,33 @@ pub fn read(text: &str) -> Result<Parts<'_>, Flaw> {
 /// # Errors
 /// When there is no number where one belongs, or one is too large.
 pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
-    let bytes = text.as_bytes();
-    let mut at = usize::from(bytes.first() == Some(&b'v'));
+    let mut rest = text.as_bytes();
+    if let [b'v', after @ ..] = rest {
+        rest = after;
+    }
     let mut numbers = [0_u64; 3];
     for (index, number) in numbers.iter_mut().enumerate() {
-        if index > 0 {
-            if bytes.get(at) != Some(&b'.') {
-                break;
+        match rest {
+            [b'.', after @ ..] if index > 0 => rest = after,
+            _ if index > 0 => break,
+            _ => {}
+        }
+        let digits = rest;
+        while let [digit @ b'0'..=b'9', after @ ..] = rest {
+            *number = number.wrapping_mul(10).wrapping_add((digit - b'0').into());
+            rest = after;
+        }
+        match digits.len() - rest.len() {
+            0 => return Err(Flaw::Shape),
+            // So many always fit into 64 bits.
+            1..=19 => {}
+            length => {
+                let start = text.len() - digits.len();
+                *number = text[start..start + length].parse().map_err(|_| Flaw::TooLarge)?;
             }
-            at += 1;
-        }
-        let start = at;
-        while let Some(digit) = bytes.get(at).map(|b| b.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            *number = number.wrapping_mul(10).wrapping_add(digit.into());
-            at += 1;
-        }
-        // Up to 19 digits always fit into 64 bits.
-        if at - start > 19 {
-            *number = text[start..at].parse().map_err(|_| Flaw::TooLarge)?;
-        }
-        if at == start {
-            return Err(Flaw::Shape);
         }
     }
-    Ok((numbers, &text[at..]))
+    Ok((numbers, &text[text.len() - rest.len()..]))
 }
 
 /// A number for a text's place among versions: of two versions the older has no higher one. Cheap to read, as it looks at the
@@ -121,19 +129,36 @@ pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
 /// is a prerelease's.
 pub fn rank(text: &str) -> u64 {
     match leading_numbers(text) {
-        Ok((numbers, rest)) => match rest.as_bytes().first() {
-            None | Some(b'+') => rank_of(numbers, false),
-            Some(b'-') => rank_of(numbers, true),
-            Some(_) => 0,
+        Ok((numbers, rest)) => match rest.as_bytes() {
+            [] | [b'+', ..] => rank_of(numbers, false),
+            [b'-', ..] => rank_of(numbers, true),
+            _ => 0,
         },
         Err(_) => 0,
     }
 }
 
-/// The rank of three numbers. Each is written as its length in bits and the bits after its first one, which keeps the order and is
-/// short for small numbers; what has no place any more is cut off. The last bit is 0 for a prerelease of which nothing was cut.
+/// The rank of three numbers. Of each, increased by one, it has the length in bits and then the bits after the first, which keeps
+/// the order and is short for small numbers; what has no room any more is cut off. The last bit is 0 for a prerelease of which
+/// nothing was cut.
 pub(super) fn rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
-    let (mut rank, mut room, mut is_cut) = (0, 63, false);
+    let numbers = numbers.map(|number| number.saturating_add(1));
+    let lengths = numbers.map(u64::ilog2);
+    let total: u32 = lengths.iter().map(|length| LENGTH_BITS + length).sum();
+    if total > ROOM {
+        return cut_rank_of(numbers, is_prerelease);
+    }
+    let rank = numbers.iter().zip(lengths).fold(0, |rank, (number, length)| {
+        let with_length = (rank << LENGTH_BITS) | u64::from(length);
+        (with_length << length) | (number ^ (1 << length))
+    });
+    u64::max((rank << (u64::BITS - total)) | u64::from(!is_prerelease), 1)
+}
+
+/// As [`rank_of`], bit by bit, from numbers that are increased already and may have no room.
+#[cold]
+fn cut_rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
+    let (mut rank, mut room, mut is_cut) = (0, ROOM, false);
     let mut write = |bits: u64, count: u32| {
         let cut = count.saturating_sub(room);
         room -= count - cut;
@@ -141,11 +166,9 @@ pub(super) fn rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
         is_cut |= cut > 0;
     };
     for number in numbers {
-        // So that 6 bits hold the length. For larger numbers there is no room for the bits that would tell them from this one.
-        let number = number.min((1 << 63) - 1);
-        let after_first = (u64::BITS - number.leading_zeros()).saturating_sub(1);
-        write((u64::BITS - number.leading_zeros()).into(), 6);
-        write(number & ((1 << after_first) - 1), after_first);
+        let length = number.ilog2();
+        write(length.into(), LENGTH_BITS);
+        write(number ^ (1 << length), length);
     }
     u64::max(rank | u64::from(is_cut || !is_prerelease), 1)
 }

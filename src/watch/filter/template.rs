@@ -52,6 +52,15 @@ impl Template {
         }
     }
 
+    /// The highest number of a group that it names.
+    pub fn last_group(&self) -> usize {
+        let groups = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Groups(groups) => groups.iter().max(),
+        });
+        groups.max().copied().unwrap_or(0)
+    }
+
     /// The template with its groups filled in, nothing for a group that took no part; borrowed when it is one group.
     pub fn expand<'t>(&self, group: impl Fn(usize) -> Option<&'t str>) -> Cow<'t, str> {
         let first = |groups: &[usize]| groups.iter().find_map(|index| group(*index)).unwrap_or_default();

@@ -100,4 +100,19 @@ proptest! {
         let (left, right) = (a.to_string(), b.to_string());
         prop_assert_eq!(Number::parse(&left).unwrap().cmp(&Number::parse(&right).unwrap()), a.cmp(&b));
     }
+
+    #[test]
+    fn ranks_never_contradict_the_order(
+        a in "[-+]?[0-9]{0,3}(\\.[0-9]?)?|[-+]?0{0,3}(9223372036854775[0-9]{0,9}|[0-9]{17,22})|[-+.0-9x]{0,4}",
+        b in "[-+]?[0-9]{0,3}(\\.[0-9]?)?|[-+]?0{0,3}(9223372036854775[0-9]{0,9}|[0-9]{17,22})|[-+.0-9x]{0,4}",
+    ) {
+        prop_assert!(Number::read(&a).is_none() || !matches!(rank(&a), 0 | u64::MAX), "{} is a number", a);
+        if let (Some(left), Some(right)) = (Number::read(&a), Number::read(&b)) {
+            match left.cmp(&right) {
+                Ordering::Less => prop_assert!(rank(&a) <= rank(&b)),
+                Ordering::Equal => prop_assert_eq!(rank(&a), rank(&b)),
+                Ordering::Greater => prop_assert!(rank(&a) >= rank(&b)),
+            }
+        }
+    }
 }

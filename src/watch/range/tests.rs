@@ -243,4 +243,12 @@ proptest! {
             prop_assert_ne!(holds(operator), holds(opposite), "{} {}", operator, bound);
         }
     }
+
+    #[test]
+    fn ranks_leave_out_nothing_that_lies_inside(range in range_text(), version in version_text()) {
+        if let Ok(range) = Range::parse(&range) {
+            let parts = version::read(&version).unwrap();
+            prop_assert!(!range.contains(&parts) || range.may_contain(version::rank(&version)));
+        }
+    }
 }
