@@ -138,14 +138,11 @@ pub fn decide(policy: &Policy, current: Option<&Tag>, tags: &TagList, stopped: &
     let texts: Vec<Option<Cow<'_, str>>> = listed.iter().map(|tag| policy.compared(tag)).collect();
     let (mut candidates, mut refused, mut gated) = (Vec::new(), Vec::new(), Vec::new());
     for (&tag, text) in listed.iter().zip(&texts) {
-        if let Some(stop) =
-            stopped.iter().find(|stop| stop.tag.as_str() == tag && is_stop(stop) && current != Some(&stop.tag))
-        {
-            gated.push(gate_verdict(stop));
-            continue;
-        }
         match text.as_deref().map(|text| (text, policy.ranking.key(text))) {
-            Some((_, Some(key))) => candidates.push(Candidate { tag, key }),
+            Some((_, Some(key))) => match stopped.iter().find(|stop| is_stop(stop) && stop.tag.as_str() == tag) {
+                Some(stop) if current != Some(&stop.tag) => gated.push(gate_verdict(stop)),
+                _ => candidates.push(Candidate { tag, key }),
+            },
             Some((text, None)) => refused.push((tag, Some(text))),
             None => refused.push((tag, None)),
         }

@@ -12,7 +12,8 @@ use crate::inquiring;
 use crate::registry::cloud::Cloud;
 use crate::registry::{Limits, Registry};
 use crate::run::USER_AGENT;
-use crate::watch::decide::{self, Explanation, explain};
+use crate::watch::decide::explain::Controller;
+use crate::watch::decide::{self, Explanation};
 use crate::watch::policy::{Policy, Ranking};
 
 /// How long the registry may take.
@@ -54,7 +55,7 @@ async fn ask(args: &Args, name: &str) -> anyhow::Result<(Explanation, bool)> {
     } else {
         Explanation::of_status(&namespace, &object.name_any(), &status)
     };
-    explanation.controller = explain::controller(&status);
+    explanation.controller = Controller::new(&status);
     explanation.last_scan.clone_from(&status.last_scan);
     explanation.notes.extend(note);
     if let (Some(chosen), Some(latest)) = (&mut explanation.chosen, &latest) {

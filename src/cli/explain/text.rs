@@ -2,6 +2,7 @@
 
 use std::io::{Result, Write};
 
+use crate::api::image_policy::LastScan;
 use crate::watch::decide::Explanation;
 
 pub(super) fn write(out: &mut dyn Write, explanation: &Explanation) -> Result<()> {
@@ -17,7 +18,13 @@ pub(super) fn write(out: &mut dyn Write, explanation: &Explanation) -> Result<()
         writeln!(out, "  held: {}", held.reason)?;
     }
     if let Some(controller) = &explanation.controller {
-        writeln!(out, "  controller: {controller}")?;
+        writeln!(out, "  controller: {}", controller.message)?;
+        if let Some(at) = controller.chosen_at {
+            writeln!(out, "  chosen at: {at:?}")?;
+        }
+    }
+    if let Some(LastScan { image, tags, revision, changed_at, .. }) = &explanation.last_scan {
+        writeln!(out, "  list: {revision} of {image}, {tags} tags, the same since {changed_at:?}")?;
     }
     for note in &explanation.notes {
         writeln!(out, "  note: {note}")?;

@@ -116,7 +116,7 @@ pub struct Explanation {
     pub held: Option<Held>,
     /// What the controller says of its own last decision, when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub controller: Option<String>,
+    pub controller: Option<Controller>,
     /// The list that the controller's decision rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scan: Option<LastScan>,
@@ -172,18 +172,23 @@ impl Explanation {
     }
 }
 
-/// What the controller says of its own last decision, in one sentence; nothing before the first.
-pub fn controller(status: &ImagePolicyStatus) -> Option<String> {
-    let ready = crate::api::condition::ready(&status.conditions)?;
-    let mut text = ready.message.clone();
-    if let Some(at) = status.chosen_at {
-        text.push_str(&format!("; chosen at {at:?}"));
+/// What the controller says of its own last decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Controller {
+    /// How it stands, for people.
+    pub message: String,
+    /// When it chose what it chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_at: Option<DateTime<Utc>>,
+}
+
+impl Controller {
+    /// From a status; nothing before the first decision.
+    pub fn new(status: &ImagePolicyStatus) -> Option<Self> {
+        let ready = crate::api::condition::ready(&status.conditions)?;
+        Some(Self { message: ready.message.clone(), chosen_at: status.chosen_at })
     }
-    if let Some(scan) = &status.last_scan {
-        let LastScan { image, tags, revision, changed_at, .. } = scan;
-        text.push_str(&format!("; from list {revision} of {image}, {tags} tags, the same since {changed_at:?}"));
-    }
-    Some(text)
 }
 
 /// A verdict of a status as the explanation has it.
