@@ -17,6 +17,8 @@ pub mod cloud;
 mod content;
 mod credential;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod kept;
 mod listing;
 mod manifest;

@@ -3,6 +3,8 @@
 
 mod counts;
 mod door;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod keys;
 mod now;
 mod payload;

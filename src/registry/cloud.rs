@@ -17,7 +17,7 @@ mod error;
 mod local;
 mod call;
 mod complaint;
-mod xml;
+pub(super) mod xml;
 mod cache;
 mod sigv4;
 mod aws;

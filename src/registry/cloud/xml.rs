@@ -8,7 +8,7 @@ const DEPTH: usize = 16;
 ///
 /// # Errors
 /// What makes the document unfit, as a constant text.
-pub(super) fn text(document: &str, path: &[&str]) -> Result<Option<String>, &'static str> {
+pub(in crate::registry) fn text(document: &str, path: &[&str]) -> Result<Option<String>, &'static str> {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = document;
     let mut found = None;

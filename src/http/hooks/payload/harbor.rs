@@ -6,6 +6,9 @@ use serde::Deserialize;
 use super::shape::{Many, Text, Time, is_untagged, repository};
 use super::{Event, Malformed, Named, cloud_events};
 
+/// The longest name of a repository, in bytes.
+const LONGEST_NAME: usize = 255;
+
 #[derive(Deserialize)]
 struct Payload {
     #[serde(default)]
@@ -59,14 +62,20 @@ fn named(kind: &Text, data: &Data, id: &Text, at: Time) -> Vec<Event> {
     if !is_push && !is_delete {
         return Vec::new();
     }
+    // No repository's name is longer, and it is copied for each resource.
     let full_name = data.repository.as_ref().and_then(|repository| repository.repo_full_name.get());
+    let full_name = full_name.filter(|name| name.len() <= LONGEST_NAME);
     let resources = data.resources.0.iter().filter(|resource| is_delete || !is_untagged(resource.tag.get()));
     let named = resources.filter_map(|resource| match (resource.resource_url.get(), full_name) {
         (Some(url), Some(path)) => Some(Named { path: path.to_owned(), ..repository(url) }),
         (Some(url), None) => Some(repository(url)),
         (None, path) => path.map(Named::anywhere),
     });
-    let mut found: Vec<Named> = named.collect();
-    found.dedup();
-    found.into_iter().map(|named| Event::of(named).marked(id.get(), at.0)).collect()
+    let mut names: Vec<Named> = named.collect();
+    names.dedup();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    // One event for all of them, as they share the id.
+    vec![Event { names: Some(names), ..Event::default() }.marked(id.get(), at.0)]
 }

@@ -200,6 +200,20 @@ fn harbor() {
 }
 
 #[test]
+fn what_harbor_repeats_is_not_copied_for_each_resource() {
+    let (name, id) = ("a".repeat(300_000), "7".repeat(300_000));
+    let resources = vec![r#"{"tag":"1","resource_url":"a/b"},{"tag":"1","resource_url":"a.b/c"}"#; 4000].join(",");
+    let data = format!(r#"{{"resources":[{resources}],"repository":{{"repo_full_name":"{name}"}}}}"#);
+    let body = format!(r#"{{"type":"PUSH_ARTIFACT","id":"{id}","event_data":{data}}}"#);
+    assert!(body.len() < super::super::LARGEST_BODY);
+    let events = parse(Harbor, &headers([]), body.as_bytes()).unwrap();
+    let names = events.iter().flat_map(|event| event.names.iter().flatten());
+    let bytes: usize = names.map(|named| named.path.len()).sum::<usize>()
+        + events.iter().map(|event| event.id.as_ref().map_or(0, String::len)).sum::<usize>();
+    assert!(bytes < 2 * body.len(), "{bytes}");
+}
+
+#[test]
 fn acr() {
     let body = |action: &str, host: &str, tag: &str| {
         format!(

@@ -1,0 +1,46 @@
+//! What is fuzzed. Each target reads its input as lines of text, so that a seed can be written by hand, and panics when a promise
+//! of the code under test doesn't hold.
+
+mod challenge;
+mod hooks;
+mod link;
+mod pattern;
+mod pull_secret;
+mod range;
+mod reference;
+mod signature;
+mod tags;
+mod window;
+mod xml;
+
+/// Looks at one input.
+pub type Target = fn(&[u8]);
+
+/// All targets, by name.
+pub const ALL: [(&str, Target); 11] = [
+    ("challenge", challenge::run),
+    ("hooks", hooks::run),
+    ("link", link::run),
+    ("pattern", pattern::run),
+    ("pull-secret", pull_secret::run),
+    ("range", range::run),
+    ("reference", reference::run),
+    ("signature", signature::run),
+    ("tags", tags::run),
+    ("window", window::run),
+    ("xml", xml::run),
+];
+
+/// The first line, and what follows it.
+fn first_line(input: &[u8]) -> (&str, &[u8]) {
+    let (line, rest) = match input.iter().position(|b| *b == b'\n') {
+        Some(end) => (&input[..end], &input[end + 1..]),
+        None => (input, &[][..]),
+    };
+    (std::str::from_utf8(line).unwrap_or_default(), rest)
+}
+
+/// The lines, as far as they are text.
+fn lines(input: &[u8]) -> impl Iterator<Item = &str> {
+    std::str::from_utf8(input).unwrap_or_default().split('\n')
+}

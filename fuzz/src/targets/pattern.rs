@@ -1,0 +1,59 @@
+//! `filterTags`. Input: a pattern, a template, then tags.
+
+use std::borrow::Cow;
+
+use regex::bytes::RegexBuilder;
+use tagboat::api::image_policy::FilterTags;
+use tagboat::watch::filter::Filter;
+
+use super::lines;
+
+pub fn run(input: &[u8]) {
+    let mut lines = lines(input);
+    let pattern = lines.next().unwrap_or_default().to_owned();
+    let extract = lines.next().filter(|text| !text.is_empty()).map(str::to_owned);
+    let bare = plain(&pattern);
+    let limits = pattern.len() > 1024 || extract.as_ref().is_some_and(|text| text.len() > 1024);
+    let filter = Filter::parse(&FilterTags { pattern: pattern.clone(), extract: extract.clone() });
+    assert!(!limits || filter.is_err(), "longer than the limit");
+    let Ok(filter) = filter else { return };
+    assert_eq!(filter.has_template(), extract.is_some());
+    let mut extractor = filter.extractor();
+    for tag in lines.take(16) {
+        let found = extractor.apply(tag).map(Cow::into_owned);
+        assert_eq!(found.is_some(), extractor.matches(tag), "both ways to ask say the same");
+        assert_eq!(found, filter.apply(tag).map(Cow::into_owned), "nothing is left over from the tag before");
+        // The memory of an extractor that looked at other tags before.
+        assert_eq!(found, filter.extractor().apply(tag).map(Cow::into_owned));
+        if let Some(found) = &found {
+            let longest = extract.as_ref().map_or(tag.len(), |text| text.len() * (1 + tag.len()));
+            assert!(found.len() <= longest, "longer than its parts");
+        }
+        if let Some(bare) = &bare {
+            check_plain(bare, extract.as_deref(), tag, found.as_deref());
+        }
+    }
+}
+
+/// The pattern as any engine reads it, if it holds nothing that dialects read differently.
+fn plain(pattern: &str) -> Option<regex::bytes::Regex> {
+    let is_common =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')' | '|' | '*' | '+' | '?');
+    if !pattern.chars().all(is_common) || pattern.contains("(?") || pattern.len() > 200 {
+        return None;
+    }
+    RegexBuilder::new(pattern).unicode(false).build().ok()
+}
+
+/// What the plain engine finds, expanded by hand for the templates that are one group.
+fn check_plain(bare: &regex::bytes::Regex, extract: Option<&str>, tag: &str, found: Option<&str>) {
+    let captures = bare.captures(tag.as_bytes());
+    assert_eq!(captures.is_some(), found.is_some(), "{bare} {tag:?}");
+    let (Some(captures), Some(found)) = (captures, found) else { return };
+    let Some(extract) = extract else { return assert_eq!(found, tag) };
+    let number = extract.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).or(extract.strip_prefix('$'));
+    if let Some(number) = number.filter(|text| text.len() == 1).and_then(|text| text.parse::<usize>().ok()) {
+        let group = captures.get(number).and_then(|group| tag.get(group.range()));
+        assert_eq!(found, group.unwrap_or_default(), "{bare} {extract} {tag:?}");
+    }
+}
