@@ -28,6 +28,7 @@ mod parts_work;
 mod policies;
 mod races;
 mod registries;
+mod reliability;
 mod setup;
 mod showroom;
 mod signatures;
@@ -72,6 +73,7 @@ fn run_tests() -> ExitCode {
         loop_one::trials(),
         lists::trials(),
         registries::trials(),
+        reliability::trials(),
         signatures::trials(),
         races::trials(),
         hostile::trials(),
