@@ -153,14 +153,14 @@ impl Look<'_> {
             seen: &self.before.verdicts,
             now: self.now.wall,
         };
-        let (judgement, facts) = self.ask(&question, login, &mut seen.signers).await?;
+        let judgement = self.ask(&question, login, &mut seen.signers).await?;
         seen.opens = judgement.opens;
         let scan = scan.unwrap_or_else(|| {
             let points_at = judgement.chosen.as_ref().and_then(|(_, digest)| digest.as_ref());
             self.scan(1, 0, points_at.map_or(b"".as_slice(), |digest| digest.as_str().as_bytes()))
         });
         let chosen = judgement.chosen.as_ref().map(|(tag, _)| tag);
-        let verdicts = decide::nearest(policy, &judgement, list, &facts);
+        let verdicts = decide::nearest(policy, &judgement, list);
         let built_at = chosen.and_then(|tag| policy.ranking.built_at(tag));
         Ok(Outcome::Judged(Box::new(Judged {
             image: policy.image.clone(),
@@ -198,16 +198,11 @@ impl Look<'_> {
     }
 
     /// Finds out what the gates want to know, until they can judge.
-    async fn ask(
-        &self,
-        question: &Question<'_>,
-        login: &Login,
-        signers: &mut Signers,
-    ) -> Result<(Judgement, Facts), Problem> {
+    async fn ask(&self, question: &Question<'_>, login: &Login, signers: &mut Signers) -> Result<Judgement, Problem> {
         let mut facts = Facts::default();
         loop {
             match judge::judge(question, &facts) {
-                Step::Done(judgement) => return Ok((judgement, facts)),
+                Step::Done(judgement) => return Ok(judgement),
                 Step::Ask(needs) => {
                     inquiring::find_out(needs, &mut facts, login, signers, &self.context.registry, self.now.wall)
                         .await?;

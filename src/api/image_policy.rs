@@ -142,7 +142,8 @@ pub struct PolicyChoice {
 /// By semantic version, within a range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SemverPolicy {
-    /// A range in the dialect of Masterminds/semver v3, such as `>=1.0.0 <2.0.0`.
+    /// A range in the dialect of Masterminds/semver v3, such as `>=1.0.0 <2.0.0`. Of tags that are the same version, such as `1.2`,
+    /// `1.2.0` and `v1.2.0`, the one that was chosen before stays, else the lexically greatest is taken.
     #[schemars(length(min = 1, max = 1024))]
     pub range: String,
 }

@@ -7,8 +7,11 @@ use crate::architecture::{files, root};
 pub fn trials() -> Vec<Trial> {
     vec![Trial::test("reliability: every test of the table exists", || {
         let table = std::fs::read_to_string(root().join("tests/reliability.md")).unwrap();
-        let sources: String =
-            files("src").into_iter().chain(files("tests/it")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let sources: String = files("src")
+            .into_iter()
+            .chain(files("tests/it"))
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
         let missing = missing(&table, &sources);
         if missing.is_empty() { Ok(()) } else { Err(Failed::from(missing.join("\n"))) }
     })]

@@ -4,7 +4,7 @@ use super::explain::{self, Verdict};
 use super::{Candidate, Held, choose, compare, hold, listed, ranked};
 use crate::api::image_policy::TagVerdict;
 use crate::image::{Tag, TagList};
-use crate::watch::judge::{Facts, Judgement};
+use crate::watch::judge::Judgement;
 use crate::watch::policy::Policy;
 
 /// How many tags may stand before the gates at once.
@@ -66,7 +66,7 @@ pub fn fitting(policy: &Policy, tags: &TagList) -> Result<Vec<Tag>, String> {
 }
 
 /// The verdicts that go into the status: what the gates stopped, the choice, and a few tags behind it.
-pub fn nearest(policy: &Policy, judgement: &Judgement, tags: &TagList, facts: &Facts) -> Vec<TagVerdict> {
+pub fn nearest(policy: &Policy, judgement: &Judgement, tags: &TagList) -> Vec<TagVerdict> {
     let chosen = judgement.chosen.as_ref().map(|(tag, _)| tag);
     let mut verdicts = judgement.stopped.clone();
     let is_stopped = |tag: &str| judgement.stopped.iter().any(|stopped| stopped.tag.as_str() == tag);
@@ -99,12 +99,12 @@ pub fn nearest(policy: &Policy, judgement: &Judgement, tags: &TagList, facts: &F
     }));
     verdicts.extend(told.into_iter().filter_map(|verdict| {
         let tag: Tag = verdict.tag.parse().ok()?;
-        let digest = facts.digests.get(&tag).cloned().flatten();
+        let is_chosen = chosen == Some(&tag);
         Some(TagVerdict {
             verdict: verdict.verdict.to_string(),
             rule: verdict.rule.to_string(),
             reason: verdict.reason,
-            digest: digest.filter(|_| chosen == Some(&tag)),
+            digest: judgement.chosen.as_ref().filter(|_| is_chosen).and_then(|(_, digest)| digest.clone()),
             first_seen: None,
             until: None,
             tag,
