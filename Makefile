@@ -3,7 +3,7 @@ CARGO ?= cargo
 export TAGBOAT_PARTS := $(shell tests/parts/build --where)
 IT := test --locked --test it --
 
-.PHONY: help parts build demo cluster lint test bench crds clean
+.PHONY: help parts build demo cluster lint test fuzz bench crds clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,11 +21,15 @@ cluster: parts ## a cluster, a registry and a Git server to play with, until Ctr
 	@$(CARGO) $(IT) cluster
 
 lint: ## format and clippy, warnings are errors
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 test: parts lint ## lint, unit tests, and the tests against real servers
 	$(CARGO) test --locked
+	@CARGO='$(CARGO)' fuzz/run short
+
+fuzz: ## look for inputs that break a promise, SECONDS_EACH=600 for each TARGETS, and keep what reaches new code
+	@CARGO='$(CARGO)' SECONDS_EACH='$(SECONDS_EACH)' fuzz/run long $(TARGETS)
 
 bench: parts ## numbers of the release build
 	@$(CARGO) test --locked --release --test it -- bench

@@ -1,5 +1,7 @@
 //! How a registry wants to be asked. Input: the registry's address, then values of `WWW-Authenticate` headers.
 
+use std::net::Ipv4Addr;
+
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tagboat::image::Repository;
@@ -34,9 +36,10 @@ pub fn run(input: &[u8]) {
 /// Whether an address plainly leads to this machine or link.
 fn is_here(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return true };
-    host.starts_with("127.")
-        || host.starts_with("169.254.")
+    let is_address =
+        host.parse::<Ipv4Addr>().is_ok_and(|ip| matches!(ip.octets(), [127, ..] | [169, 254, ..] | [0, 0, 0, 0]));
+    is_address
         || host.starts_with("[fe80:")
-        || ["[::1]", "[::]", "0.0.0.0", "localhost", "localhost."].contains(&host)
+        || ["[::1]", "[::]", "localhost", "localhost."].contains(&host)
         || host.ends_with(".localhost")
 }

@@ -43,7 +43,9 @@ fn check(window: &Window, now: DateTime<Utc>, start: DateTime<Utc>, duration: Sp
     }
     assert_eq!(window.start_after(start - second), Some(start), "the same from a second before");
     // Not longer than it lasts: from the end on it is open only where it opened again.
-    let end = start + TimeDelta::from_std(duration.0).unwrap_or(TimeDelta::MAX);
+    // It lasts whole seconds.
+    let seconds = duration.0.as_millis().div_ceil(1000).try_into().unwrap_or(i64::MAX);
+    let Some(end) = TimeDelta::try_seconds(seconds).and_then(|length| start.checked_add_signed(length)) else { return };
     if window.start_after(start).is_none_or(|next| next > end) {
         assert!(!window.is_open(end), "it closes");
     }
