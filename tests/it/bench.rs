@@ -2,13 +2,18 @@
 //! Floor and ours take turns, medians are printed; what is worse than wanted is printed as worse.
 //! `TAGBOAT_BENCH_SMALL=1` shrinks everything, to see that it works.
 
+mod announced;
 mod bare;
 mod bump;
 mod choosing;
 mod cold;
 mod edits;
 mod fleet;
+mod images;
+mod memory;
+mod policies;
 mod release;
+mod scans;
 mod table;
 mod watched;
 mod wire;
@@ -39,6 +44,18 @@ pub struct Sizes {
     pub tags: usize,
     /// Rounds over them.
     pub tag_rounds: usize,
+    /// Repositories of a few tags that are scanned again and again.
+    pub scanned: usize,
+    /// Rounds over them.
+    pub scan_rounds: usize,
+    /// ImagePolicies of one repository.
+    pub alike: usize,
+    /// ImagePolicies with a repository each.
+    pub unlike: usize,
+    /// How often those ask.
+    pub interval: Duration,
+    /// Webhooks.
+    pub webhooks: usize,
     /// Files of the repository that is bumped; a fifth of them is marked.
     pub files: usize,
     /// Bumps.
@@ -58,6 +75,12 @@ pub struct Sizes {
 const WHOLE_SIZE: Sizes = Sizes {
     tags: 100_000,
     tag_rounds: 21,
+    scanned: 40,
+    scan_rounds: 11,
+    alike: 200,
+    unlike: 1000,
+    interval: Duration::from_secs(20),
+    webhooks: 20,
     files: 10_000,
     bumps: 25,
     apps: 200,
@@ -69,6 +92,12 @@ const WHOLE_SIZE: Sizes = Sizes {
 const SMALL: Sizes = Sizes {
     tags: 5_000,
     tag_rounds: 5,
+    scanned: 8,
+    scan_rounds: 3,
+    alike: 20,
+    unlike: 100,
+    interval: Duration::from_secs(5),
+    webhooks: 5,
     files: 500,
     bumps: 4,
     apps: 20,
@@ -116,6 +145,11 @@ fn load() -> String {
 
 async fn run(sizes: Sizes, table: &mut Table) {
     choosing::run(sizes, table);
+    scans::run(sizes, table).await;
+    policies::alike(sizes, table).await;
+    policies::unlike(sizes, table).await;
+    memory::run(sizes, table).await;
+    announced::run(sizes, table).await;
     bump::run(sizes, table).await;
     let fleet = cold::run(sizes, table).await;
     edits::run(sizes, &fleet, table).await;
