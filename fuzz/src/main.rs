@@ -1,6 +1,8 @@
 //! Coverage-guided fuzzing with libFuzzer: `fuzz TARGET [libFuzzer's flags and folders]`. Without arguments it lists the targets.
 //! Built by the stable compiler through `fuzz/rustc`; `make test` runs it for seconds, `make fuzz` for hours.
 
+#![expect(clippy::disallowed_methods, reason = "libFuzzer's arguments")]
+
 mod targets;
 
 use std::ffi::{CString, c_char, c_int};
