@@ -84,7 +84,7 @@ const WHOLE_SIZE: Sizes = Sizes {
     alike: 200,
     scans: 4,
     unlike: 1000,
-    interval: Duration::from_secs(20),
+    interval: Duration::from_secs(25),
     webhooks: 20,
     files: 10_000,
     bumps: 25,
