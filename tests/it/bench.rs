@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
+use kube::api::ListParams;
+use tagboat::api::ImagePolicy;
 
 use self::table::{Row, Table, counted, mib};
 use crate::support::cluster::audit::{ApiRequest, Mark};
@@ -50,6 +52,8 @@ pub struct Sizes {
     pub scan_rounds: usize,
     /// ImagePolicies of one repository.
     pub alike: usize,
+    /// Intervals of theirs.
+    pub scans: usize,
     /// ImagePolicies with a repository each.
     pub unlike: usize,
     /// How often those ask.
@@ -78,6 +82,7 @@ const WHOLE_SIZE: Sizes = Sizes {
     scanned: 40,
     scan_rounds: 11,
     alike: 200,
+    scans: 4,
     unlike: 1000,
     interval: Duration::from_secs(20),
     webhooks: 20,
@@ -92,12 +97,13 @@ const WHOLE_SIZE: Sizes = Sizes {
 const SMALL: Sizes = Sizes {
     tags: 5_000,
     tag_rounds: 5,
-    scanned: 8,
-    scan_rounds: 3,
+    scanned: 24,
+    scan_rounds: 2,
     alike: 20,
-    unlike: 100,
-    interval: Duration::from_secs(5),
-    webhooks: 5,
+    scans: 2,
+    unlike: 60,
+    interval: Duration::from_secs(6),
+    webhooks: 4,
     files: 500,
     bumps: 4,
     apps: 20,
@@ -222,6 +228,17 @@ pub async fn clear(world: &World) {
             Ok(None) => Ok(()),
             other => Err(format!("{:?}", other.map(|namespace| namespace.and_then(|n| n.status)))),
         }
+    })
+    .await;
+}
+
+/// Deletes the policies; faster than the whole namespace.
+pub async fn clear_policies(world: &World) {
+    let policies = world.api::<ImagePolicy>();
+    policies.delete_collection(&Default::default(), &ListParams::default()).await.unwrap();
+    eventually("the policies are gone", SOON, || async {
+        let left = policies.list_metadata(&ListParams::default()).await.unwrap().items.len();
+        if left == 0 { Ok(()) } else { Err(left) }
     })
     .await;
 }

@@ -10,7 +10,7 @@ use super::images::client;
 use super::policies::{decide, look};
 use super::table::{Row, Table, Times, counted, mib, per};
 use super::watched::Watched;
-use super::{SOON, Sizes, clear, controller, controllers, is_write, progress, settled};
+use super::{SOON, Sizes, clear_policies, controller, controllers, is_write, progress, settled};
 use crate::setup::{NEWEST, apply, image_policy, latest};
 use crate::support::world::World;
 
@@ -74,8 +74,8 @@ pub async fn run(sizes: Sizes, table: &mut Table) {
     table.add(row.goal("API writes ≤ 2", writes <= 2 * sizes.webhooks));
     table.detail("API requests a webhook".to_owned(), counted(&requests, sizes.webhooks));
     tagboat.terminate().await;
-    clear(&world).await;
-    clear(&floor_world).await;
+    clear_policies(&world).await;
+    clear_policies(&floor_world).await;
 }
 
 /// What distribution sends when a manifest was pushed.

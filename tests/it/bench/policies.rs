@@ -15,15 +15,13 @@ use super::fleet::IN_FLIGHT;
 use super::images::{Images, client, versions};
 use super::table::{Row, Table, Times, counted, mib, per};
 use super::watched::Watched;
-use super::{SOON, Sizes, clear, controller, controllers, is_write, progress, settled};
+use super::{SOON, Sizes, clear_policies, controller, controllers, is_write, progress, settled};
 use crate::setup::{asked, latest};
 use crate::support::cluster::audit::ApiRequest;
 use crate::support::world::World;
 
 /// How often the policies of one repository ask.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How many scans of theirs are waited for.
-const SCANS: usize = 4;
 /// The shortest that an interval gets by the spread of those who ask, and by when we look.
 const SHORTEST: f64 = 0.88;
 
@@ -40,21 +38,21 @@ pub async fn alike(sizes: Sizes, table: &mut Table) {
     let mut seen = Watched::start(world.api::<ImagePolicy>()).await;
     let tagboat = controller(&world, false).await;
     all_decided(&mut seen, &policies).await;
-    settled(&world).await;
-
     let lists = || world.registry.lists(&repository);
+    let looks = world.registry.requests(&repository) - lists();
+    settled(&world).await;
     let first = lists() + 1;
     asked("the list", first, lists).await;
     let (mark, begin, cpu) = (world.cluster.audit().mark(), Instant::now(), tagboat.cpu());
     let before = world.registry.requests(&repository);
-    asked("the list", first + SCANS, lists).await;
+    asked("the list", first + sizes.scans, lists).await;
     let (time, cpu) = (begin.elapsed(), tagboat.cpu().saturating_sub(cpu));
     let scans = lists() - first;
     let others = world.registry.requests(&repository) - before - scans;
     let requests = controllers(&world, mark);
     let writes = requests.iter().filter(|request| is_write(request)).count();
     let counts = format!(
-        "{scans} lists in {:.1} s, others {others}; API {}, {writes} of them writes; CPU {} ms a scan",
+        "first {looks} looks at images; then {scans} lists in {:.1} s, other requests {others}; API {}, {writes} of them writes; CPU {} ms a scan",
         time.as_secs_f64(),
         requests.len(),
         cpu.as_millis() / scans as u128
@@ -64,7 +62,7 @@ pub async fn alike(sizes: Sizes, table: &mut Table) {
     let is_one = time.as_secs_f64() >= INTERVAL.as_secs_f64() * SHORTEST * scans as f64 && others == 0;
     table.add(row.goal("1 list an interval", is_one).goal("API writes ≤ 0", writes == 0));
     tagboat.terminate().await;
-    clear(&world).await;
+    clear_policies(&world).await;
 }
 
 /// Many who want to know something else each. The floor is a bare client that lists, looks at the image, writes a status and an
@@ -124,7 +122,7 @@ pub async fn unlike(sizes: Sizes, table: &mut Table) {
     let row = row.goal("1 to 1.12 scans a policy", (1.0..=1.12).contains(&a_policy));
     table.add(row.goal("API writes ≤ 0", writes == 0));
     tagboat.terminate().await;
-    clear(&world).await;
+    clear_policies(&world).await;
 }
 
 /// What was asked of the registry.
@@ -189,7 +187,7 @@ async fn bare(images: &World, policies: &[ImagePolicy]) -> Duration {
     let each = policies.iter().map(|policy| one(images, &http, &world.namespace, &cluster, policy));
     futures::stream::iter(each).buffer_unordered(IN_FLIGHT).collect::<()>().await;
     let time = all_decided(&mut seen, policies).await.max(Instant::now()).duration_since(begin);
-    clear(&world).await;
+    clear_policies(&world).await;
     time
 }
 

@@ -8,6 +8,7 @@ use tagboat::registry::{Access, Limits, Registry};
 
 use super::images::{Images, client, versions};
 use super::table::{Row, Table, Times};
+use super::wire::Wire;
 use super::{SOON, Sizes, progress};
 use crate::support::registry;
 
@@ -17,7 +18,7 @@ const TAGS: usize = 50;
 const PASSES: usize = 10;
 /// Rounds that are not measured, and in which our share of the registry grows.
 const WARM: usize = 2;
-/// How many scans of the bare client's ours do at least in the same time, in percent.
+/// How many scans ours does at least while the bare client does 100.
 const GOAL: f64 = 90.0;
 
 pub async fn run(sizes: Sizes, table: &mut Table) {
@@ -27,8 +28,16 @@ pub async fn run(sizes: Sizes, table: &mut Table) {
     let repositories: Vec<String> = (0..sizes.scanned).map(|n| format!("bench/scanned-{n}")).collect();
     images.fill(&repositories, &versions(TAGS)).await;
     for in_flight in [1, 8] {
-        let bench = Bench::new(&images, &repositories, in_flight);
+        let bench = Bench::new(&images.url, &repositories, in_flight);
         bench.row(sizes.scan_rounds + WARM, table).await;
+        // Counted apart, as the way there costs time.
+        let wire = Wire::to(&images.url).await;
+        let bench = Bench::new(&wire.url, &repositories, in_flight);
+        let (_, floor) = (bench.round(&bench.urls, |url| bench.bare(url)).await, wire.connections());
+        bench.round(&bench.accesses, |access| bench.scan(access, false)).await;
+        let ours = wire.connections() - floor;
+        let title = format!("connections for {} scans, {in_flight} in flight", PASSES * repositories.len());
+        table.detail(title, vec![format!("{ours}"), format!("floor {floor}")]);
     }
 }
 
@@ -47,16 +56,23 @@ struct Side {
     cpu: Duration,
 }
 
+impl Side {
+    fn add(&mut self, (time, cpu): (Duration, Duration)) {
+        self.times.push(time);
+        self.cpu += cpu;
+    }
+}
+
 impl Bench {
-    fn new(images: &Images, repositories: &[String], in_flight: usize) -> Self {
-        let host = images.url.trim_start_matches("http://");
+    fn new(url: &str, repositories: &[String], in_flight: usize) -> Self {
+        let host = url.trim_start_matches("http://");
         let access = |name: &String| {
             let repository = format!("{host}/{name}").parse().unwrap();
             Access { insecure: true, ..Access::new(repository) }
         };
         Self {
             client: client(),
-            urls: repositories.iter().map(|name| format!("{}/v2/{name}/tags/list?n=1000", images.url)).collect(),
+            urls: repositories.iter().map(|name| format!("{url}/v2/{name}/tags/list?n=1000")).collect(),
             registry: Registry::new("bench", Limits::default()),
             accesses: repositories.iter().map(access).collect(),
             in_flight,
@@ -69,8 +85,12 @@ impl Bench {
         let before = self.registry.requests();
         for round in 0..rounds {
             let is_measured = round >= WARM;
-            self.round(&mut floor, is_measured, &self.urls, |url| self.bare(url)).await;
-            self.round(&mut ours, is_measured, &self.accesses, |access| self.scan(access, is_measured)).await;
+            let floor_round = self.round(&self.urls, |url| self.bare(url)).await;
+            let our_round = self.round(&self.accesses, |access| self.scan(access, is_measured)).await;
+            if is_measured {
+                floor.add(floor_round);
+                ours.add(our_round);
+            }
         }
         let requests = usize::try_from(self.registry.requests() - before).unwrap();
         let is_one = requests == rounds * PASSES * self.accesses.len();
@@ -94,20 +114,17 @@ impl Bench {
         table.add(row.goal("1 request a scan", is_one));
     }
 
+    /// Time for each scan, and the processor's for all of them.
     async fn round<'b, T, F: Future<Output = ()>>(
         &self,
-        side: &mut Side,
-        is_measured: bool,
         all: &'b [T],
         one: impl Fn(&'b T) -> F,
-    ) {
+    ) -> (Duration, Duration) {
         let (cpu, begin) = (cpu(), Instant::now());
         let scans = (0..PASSES).flat_map(|_| all.iter().map(&one));
         futures::stream::iter(scans).buffer_unordered(self.in_flight).collect::<()>().await;
-        if is_measured {
-            side.times.push(begin.elapsed() / u32::try_from(PASSES * all.len()).unwrap());
-            side.cpu += self::cpu().saturating_sub(cpu);
-        }
+        let time = begin.elapsed() / u32::try_from(PASSES * all.len()).unwrap();
+        (time, self::cpu().saturating_sub(cpu))
     }
 
     async fn bare(&self, url: &str) {

@@ -1,4 +1,4 @@
-//! A way to a server on which bytes are counted, and when the last one came back.
+//! A way to a server on which bytes and connections are counted, and when the last one came back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,7 @@ pub struct Wire {
 
 struct Counts {
     bytes: AtomicU64,
+    connections: AtomicU64,
     replied: Mutex<Instant>,
 }
 
@@ -26,10 +27,15 @@ impl Wire {
         let server = url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let counts = Arc::new(Counts { bytes: AtomicU64::new(0), replied: Mutex::new(Instant::now()) });
+        let counts = Arc::new(Counts {
+            bytes: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            replied: Mutex::new(Instant::now()),
+        });
         let counting = counts.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                counting.connections.fetch_add(1, Ordering::Relaxed);
                 let server = TcpStream::connect(&server).await.unwrap();
                 client.set_nodelay(true).unwrap();
                 server.set_nodelay(true).unwrap();
@@ -44,6 +50,11 @@ impl Wire {
     /// Bytes so far, both ways.
     pub fn bytes(&self) -> u64 {
         self.counts.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> u64 {
+        self.counts.connections.load(Ordering::Relaxed)
     }
 
     /// When the last byte of a reply passed.
