@@ -160,6 +160,7 @@ async fn judge(
         Some((login, read)) => (login.renewed(&context.cluster, &context.cloud).await?, read, true),
         None => {
             listen(object, &policy, context, memory, now).await;
+            memory.seen.distrust();
             (authenticating::login(object, &policy.image, &context.cluster, &context.cloud).await?, now, false)
         }
     };
@@ -176,6 +177,7 @@ async fn judge(
     // What the Secret held may be out of date: it is read again when the registry no longer takes it.
     if is_kept && looked.as_ref().is_err_and(Problem::is_about_credentials) {
         login.refused(&context.cloud);
+        memory.seen.distrust();
         (login, read) = (authenticating::login(object, &policy.image, &context.cluster, &context.cloud).await?, now);
         looked = look.at(&login, &mut memory.seen).await;
     }
