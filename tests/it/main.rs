@@ -14,9 +14,11 @@ mod support;
 
 mod architecture;
 mod bench;
+mod choices;
 mod commands;
 mod demo;
 mod drift;
+mod gates;
 mod generated;
 mod hostile;
 mod kustomizations;
@@ -26,6 +28,7 @@ mod objects;
 mod outages;
 mod parts_work;
 mod policies;
+mod private;
 mod races;
 mod registries;
 mod reliability;
@@ -75,6 +78,9 @@ fn run_tests() -> ExitCode {
         registries::trials(),
         reliability::trials(),
         signatures::trials(),
+        gates::trials(),
+        choices::trials(),
+        private::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),
