@@ -34,6 +34,7 @@ mod registries;
 mod reliability;
 mod setup;
 mod showroom;
+mod shrinking;
 mod signatures;
 mod story;
 mod tenants;
@@ -81,6 +82,7 @@ fn run_tests() -> ExitCode {
         gates::trials(),
         choices::trials(),
         private::trials(),
+        shrinking::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),
