@@ -12,6 +12,7 @@
 
 mod support;
 
+mod announced;
 mod architecture;
 mod bench;
 mod choices;
@@ -83,6 +84,7 @@ fn run_tests() -> ExitCode {
         choices::trials(),
         private::trials(),
         shrinking::trials(),
+        announced::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),
