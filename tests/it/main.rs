@@ -19,6 +19,7 @@ mod choices;
 mod commands;
 mod demo;
 mod drift;
+mod explained;
 mod gates;
 mod generated;
 mod hostile;
@@ -85,6 +86,7 @@ fn run_tests() -> ExitCode {
         private::trials(),
         shrinking::trials(),
         announced::trials(),
+        explained::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),
