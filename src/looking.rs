@@ -37,6 +37,13 @@ pub struct Seen {
     settled: Option<([u8; 32], i64)>,
 }
 
+impl Seen {
+    /// Forgets who signed what: other keys may be trusted now.
+    pub fn distrust(&mut self) {
+        self.signers.clear();
+    }
+}
+
 /// What can go wrong while a registry is looked at.
 pub enum Problem {
     /// The registry can't be asked, refuses, or answers badly.

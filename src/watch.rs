@@ -124,7 +124,10 @@ fn past(object: &ImagePolicy, context: &Context, memory: &Remembered, before: &I
         is_decided: before.latest_ref.is_some(),
         is_asked_for: requested_at(object) != before.last_handled_reconcile_at,
         is_heard: context.hooks.rung(&object.uid().unwrap_or_default()) != memory.heard,
-        opens: memory.seen.opens.or_else(|| before.verdicts.iter().filter_map(|verdict| verdict.until).min()),
+        opens: match memory.progress.asked {
+            Some(_) => memory.seen.opens,
+            None => before.verdicts.iter().filter_map(|verdict| verdict.until).min(),
+        },
     }
 }
 
@@ -149,7 +152,10 @@ async fn judge(
         Policy::parse(&object.spec).map_err(|invalid| Failure::user(Reason::InvalidSpec, format!("{invalid}")))?;
     let (past, pace) = (past(object, context, memory, before), pace(object));
     let Some(occasion) = Occasion::of(&past, &pace, (now.wall, now.steady)) else { return Ok(Outcome::NotDue) };
-    if occasion.asks() {
+    // A gate that has opened wakes once, whatever becomes of this look.
+    memory.seen.opens.take_if(|opens| *opens <= now.wall);
+    // After a restart there is no list that was read before.
+    if occasion.asks() || past.asked.is_none() {
         memory.progress.asked = Some(now.steady);
         // What rings from now on is not in the list that is about to be read.
         memory.heard = context.hooks.seen(&object.uid().unwrap_or_default());
@@ -160,6 +166,7 @@ async fn judge(
         Some((login, read)) => (login.renewed(&context.cluster, &context.cloud).await?, read, true),
         None => {
             listen(object, &policy, context, memory, now).await;
+            memory.seen.distrust();
             (authenticating::login(object, &policy.image, &context.cluster, &context.cloud).await?, now, false)
         }
     };
@@ -176,6 +183,7 @@ async fn judge(
     // What the Secret held may be out of date: it is read again when the registry no longer takes it.
     if is_kept && looked.as_ref().is_err_and(Problem::is_about_credentials) {
         login.refused(&context.cloud);
+        memory.seen.distrust();
         (login, read) = (authenticating::login(object, &policy.image, &context.cluster, &context.cloud).await?, now);
         looked = look.at(&login, &mut memory.seen).await;
     }

@@ -38,7 +38,10 @@ impl FromStr for Span {
             return Err(malformed());
         }
         // What the schema's pattern lets through must be readable, or one object would hide all others of its kind.
-        Ok(Self(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)))
+        let seconds = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST);
+        // Whole milliseconds, as they are printed: the sum of a long span and a short one is not exact. What isn't 0 stays so.
+        let millis = (seconds + Duration::from_micros(500)).as_millis().max(u128::from(!seconds.is_zero()));
+        Ok(Self(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))))
     }
 }
 
@@ -98,6 +101,9 @@ mod tests {
             ("1.5h", 5_400_000, "1h30m"),
             ("90s", 90_000, "1m30s"),
             ("0s", 0, "0s"),
+            ("222209m8ms", 13_332_540_008, "3703h29m8ms"),
+            ("0.1ms", 1, "1ms"),
+            ("1.4996s", 1500, "1s500ms"),
         ] {
             let span: Span = text.parse().unwrap();
             assert_eq!((span.0.as_millis(), span.to_string().as_str()), (millis, printed));

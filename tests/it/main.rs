@@ -12,11 +12,15 @@
 
 mod support;
 
+mod announced;
 mod architecture;
 mod bench;
+mod choices;
 mod commands;
 mod demo;
 mod drift;
+mod explained;
+mod gates;
 mod generated;
 mod hostile;
 mod kustomizations;
@@ -26,11 +30,13 @@ mod objects;
 mod outages;
 mod parts_work;
 mod policies;
+mod private;
 mod races;
 mod registries;
 mod reliability;
 mod setup;
 mod showroom;
+mod shrinking;
 mod signatures;
 mod story;
 mod tenants;
@@ -75,6 +81,12 @@ fn run_tests() -> ExitCode {
         registries::trials(),
         reliability::trials(),
         signatures::trials(),
+        gates::trials(),
+        choices::trials(),
+        private::trials(),
+        shrinking::trials(),
+        announced::trials(),
+        explained::trials(),
         races::trials(),
         hostile::trials(),
         objects::trials(),

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tagboat::api::condition::{Condition, Reason};
+use tagboat::api::image_policy::TagVerdict;
 use tagboat::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 
 use crate::support::cluster::audit::{ApiRequest, Mark};
@@ -122,6 +123,38 @@ pub async fn chosen(world: &World, policy: &str, tag: &str) -> ImagePolicy {
 /// The chosen tag.
 pub fn latest(policy: &ImagePolicy) -> Option<String> {
     Some(policy.status.as_ref()?.latest_ref.as_ref()?.tag.as_str().to_owned())
+}
+
+/// The chosen digest.
+pub fn pinned(policy: &ImagePolicy) -> Option<String> {
+    Some(policy.status.as_ref()?.latest_ref.as_ref()?.digest.as_ref()?.as_str().to_owned())
+}
+
+/// Waits until the policy has chosen this tag with this digest.
+pub async fn chosen_as(world: &World, policy: &str, tag: &str, digest: &str) -> ImagePolicy {
+    wait_for(&world.api::<ImagePolicy>(), policy, &format!("tag {tag}@{digest}"), SOON, |object| {
+        let is_it =
+            |object: &&ImagePolicy| latest(object).as_deref() == Some(tag) && pinned(object).as_deref() == Some(digest);
+        object.filter(is_it).cloned()
+    })
+    .await
+}
+
+/// Waits until the status says that this rule decided about a tag.
+pub async fn ruled(world: &World, policy: &str, tag: &str, rule: &str) -> (ImagePolicy, TagVerdict) {
+    wait_for(&world.api::<ImagePolicy>(), policy, &format!("{tag} stopped by {rule}"), SOON, |object| {
+        let mut verdicts = object?.status.as_ref()?.verdicts.iter();
+        let verdict = verdicts.find(|verdict| verdict.tag.as_str() == tag && verdict.rule == rule)?;
+        Some((object?.clone(), verdict.clone()))
+    })
+    .await
+}
+
+/// Waits for scans from now on: so many whole ones that began after this.
+pub async fn scanned(world: &World, repository: &str, times: usize) {
+    // The first list that is counted may have been on its way already.
+    let before = world.registry.lists(repository);
+    asked("the list", before + times + 1, || world.registry.lists(repository)).await;
 }
 
 /// Waits until a file of the branch holds a text.

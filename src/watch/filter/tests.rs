@@ -14,6 +14,7 @@ fn check(pattern: &str, extract: &str, tag: &str, expected: Option<&str>) {
     assert_eq!(filter(pattern, Some(extract)).unwrap().apply(tag).as_deref(), expected, "{pattern} {extract} {tag}");
 }
 
+/// Source: Flux's `filterTags`: unanchored, the whole tag without `extract`.
 #[test]
 fn a_pattern_matches_anywhere_and_without_template_the_whole_tag_counts() {
     for (pattern, tag, is_match) in [
@@ -28,6 +29,7 @@ fn a_pattern_matches_anywhere_and_without_template_the_whole_tag_counts() {
     }
 }
 
+/// Source: Go's package regexp, `Regexp.Expand`.
 #[test]
 fn templates_expand_as_in_go() {
     const PATTERN: &str = r"^(?P<branch>[a-z]+)-(?P<ts>\d+)(-x)?$";
@@ -68,6 +70,7 @@ fn a_template_may_name_only_groups_of_the_pattern() {
     }
 }
 
+/// Source: Go's package regexp/syntax, its table of the syntax.
 #[test]
 fn go_spellings_mean_what_they_mean_in_go() {
     for (rule, pattern, matching, other) in [
@@ -113,6 +116,7 @@ fn go_spellings_mean_what_they_mean_in_go() {
     check("^(a+?)(a*)$", "$2", "aaa", Some("aa"));
 }
 
+/// Source: Go's package regexp/syntax: what RE2 leaves out, and `ErrorCode`.
 #[test]
 fn what_is_no_pattern() {
     for (pattern, reason) in [

@@ -1,4 +1,4 @@
-//! The range dialect, a row for each rule.
+//! The range dialect, a row for each rule. The rules are those of Masterminds/semver v3; above each table stands where.
 
 use proptest::prelude::*;
 
@@ -18,6 +18,7 @@ fn check(rule: &str, range: &str, accepted: &str, refused: &str) {
     assert_eq!(inside(range, &all), accepted, "{rule}: {range}");
 }
 
+/// Source: README, "Basic Comparisons"; `constraintOps` for `=>` and `=<`, which the README leaves out.
 #[test]
 fn operators_on_whole_versions() {
     for (rule, range, accepted, refused) in [
@@ -40,6 +41,7 @@ fn operators_on_whole_versions() {
     }
 }
 
+/// Source: README, "Wildcards In Comparisons"; `constraintGreaterThan`, `constraintLessThan` for partial versions.
 #[test]
 fn partial_versions_and_wildcards_are_blocks() {
     for (rule, range, accepted, refused) in [
@@ -68,6 +70,7 @@ fn partial_versions_and_wildcards_are_blocks() {
     }
 }
 
+/// Source: README, "Tilde Range Comparisons (Patch)" and "Caret Range Comparisons (Major)"; `constraintTilde` for `~0.0.0`.
 #[test]
 fn tilde_and_caret() {
     for (rule, range, accepted, refused) in [
@@ -96,6 +99,7 @@ fn tilde_and_caret() {
     }
 }
 
+/// Source: README, "Checking Version Constraints" (`,`, space and `||`) and "Hyphen Range Comparisons".
 #[test]
 fn groups() {
     for (rule, range, accepted, refused) in [
@@ -115,6 +119,7 @@ fn groups() {
     }
 }
 
+/// Source: README, "Working With Prerelease Versions"; since v3.4.0 one comparator opens its whole group (pull request 267).
 #[test]
 fn prereleases() {
     for (rule, range, accepted, refused) in [

@@ -13,7 +13,6 @@ use axum::http::header::TRANSFER_ENCODING;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
-use futures::StreamExt;
 use reqwest::Url;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -23,12 +22,14 @@ use super::process::Process;
 use super::traffic::{Fault, Traffic, serve, spoil};
 use super::{free_ports, guard};
 
+mod images;
+
+pub use images::Build;
+
 /// User and password of the registry that wants them.
 pub const LOGIN: (&str, &str) = ("tagboat", "harbour-7");
 /// The same as an htpasswd line.
 const HTPASSWD: &str = "tagboat:$2b$05$abcdefghijklmnopqrstuuR07RlR285iLCBzmo4fVVsLe2GLsC6SO\n";
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// See the module.
 pub struct Registry {
@@ -52,12 +53,17 @@ pub(super) enum Key {
 impl Registry {
     /// Starts distribution 3, with a folder of its own for its data.
     pub async fn start(name: &str, login: Option<(&'static str, &'static str)>) -> Result<Self, String> {
-        Self::distribution("registry", name, login).await
+        Self::distribution("registry", name, login, |_| {}).await
     }
 
     /// Starts distribution 2.8, the release line that most private registries ran for years.
     pub async fn start_2(name: &str, login: Option<(&'static str, &'static str)>) -> Result<Self, String> {
-        Self::distribution("registry2", name, login).await
+        Self::distribution("registry2", name, login, |_| {}).await
+    }
+
+    /// Starts distribution 3 with a configuration of the test's own.
+    pub async fn start_with(name: &str, change: impl FnOnce(&mut Value)) -> Result<Self, String> {
+        Self::distribution("registry", name, None, change).await
     }
 
     /// Both release lines read this configuration.
@@ -65,6 +71,7 @@ impl Registry {
         which: &str,
         name: &str,
         login: Option<(&'static str, &'static str)>,
+        change: impl FnOnce(&mut Value),
     ) -> Result<Self, String> {
         let [port] = free_ports();
         let folder = guard::folder().join(name);
@@ -83,6 +90,7 @@ impl Registry {
             std::fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
             config["auth"] = json!({"htpasswd": {"realm": "harbour", "path": folder.join("htpasswd")}});
         }
+        change(&mut config);
         std::fs::write(folder.join("config.yaml"), serde_yaml::to_string(&config).unwrap()).unwrap();
         let mut command = Command::new(program(which)?);
         command.arg("serve").arg(folder.join("config.yaml")).env("OTEL_TRACES_EXPORTER", "none");
@@ -130,6 +138,11 @@ impl Registry {
         self.traffic.requests(repository).iter().filter(|request| request.path.contains("/tags/list")).count()
     }
 
+    /// `127.0.0.1:PORT` of the registry itself, past the proxy.
+    pub fn direct(&self) -> String {
+        self.backend.authority().to_owned()
+    }
+
     /// Counts, faults and delays of its repositories.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
@@ -138,26 +151,6 @@ impl Registry {
     /// Whether the registry is down for one repository.
     pub fn down(&self, repository: &str, is_down: bool) {
         self.traffic.fault(repository, is_down.then_some(Fault::Status(503)));
-    }
-
-    /// Pushes a small image; its digest, which is another one for every tag.
-    pub async fn push(&self, repository: &str, tag: &str) -> String {
-        self.push_variant(repository, tag, "").await
-    }
-
-    /// Pushes a small image; another `variant` under the same tag gives another digest.
-    pub async fn push_variant(&self, repository: &str, tag: &str, variant: &str) -> String {
-        let manifest = self.push_content(repository, &format!("{tag} {variant}")).await;
-        self.put_manifest(repository, tag, &manifest).await;
-        digest(&manifest)
-    }
-
-    /// Pushes one image under many tags.
-    pub async fn push_many(&self, repository: &str, tags: impl IntoIterator<Item = String>) {
-        let manifest = self.push_content(repository, "many").await;
-        let manifest = &manifest;
-        let puts = tags.into_iter().map(|tag| async move { self.put_manifest(repository, &tag, manifest).await });
-        futures::stream::iter(puts).buffer_unordered(16).collect::<()>().await;
     }
 
     /// Removes a tag, its image stays; or an image by its digest, with its tags. Distribution 2.8 takes digests only.
@@ -176,37 +169,6 @@ impl Registry {
         let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
         let answer: Value = answer.json().await.unwrap();
         (serde_json::from_value(answer["tags"].clone()).unwrap(), link)
-    }
-
-    /// Layer and configuration of an image; its manifest.
-    async fn push_content(&self, repository: &str, label: &str) -> Vec<u8> {
-        let layer = vec![0; 1024]; // an empty tar archive
-        let config = json!({
-            "architecture": "amd64", "os": "linux", "created": "2026-01-02T03:04:05Z",
-            "config": {"Labels": {"org.opencontainers.image.version": label}},
-            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-        });
-        let config = config.to_string().into_bytes();
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
-            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(&config), "size": config.len()},
-            "layers": [{"mediaType": LAYER_TYPE, "digest": digest(&layer), "size": layer.len()}],
-        });
-        self.push_blob(repository, layer).await;
-        self.push_blob(repository, config).await;
-        manifest.to_string().into_bytes()
-    }
-
-    async fn push_blob(&self, repository: &str, content: Vec<u8>) {
-        let upload = self.send(self.request(Method::POST, &format!("/v2/{repository}/blobs/uploads/"))).await;
-        let mut url = self.backend.join(upload.headers()["location"].to_str().unwrap()).unwrap();
-        url.query_pairs_mut().append_pair("digest", &digest(&content));
-        self.send(self.client.put(url).body(content)).await;
-    }
-
-    async fn put_manifest(&self, repository: &str, tag: &str, manifest: &[u8]) {
-        let put = self.request(Method::PUT, &format!("/v2/{repository}/manifests/{tag}"));
-        self.send(put.header("content-type", MANIFEST_TYPE).body(manifest.to_vec())).await;
     }
 
     /// Sends one, signed.

@@ -40,6 +40,8 @@ struct Site {
     requests: Vec<Request>,
     fault: Option<Fault>,
     delay: Duration,
+    /// The end of paths that nothing is at.
+    lost: Option<String>,
 }
 
 /// All sites of a server.
@@ -62,15 +64,21 @@ impl Traffic {
         self.with(site, |site| site.delay = delay);
     }
 
+    /// Nothing is there any more for the site at paths that end like this, such as `/manifests/1.0.0`; `None`: all is there again.
+    pub fn lose(&self, site: &str, end: Option<&str>) {
+        self.with(site, |site| site.lost = end.map(str::to_owned));
+    }
+
     /// Counts a request and lets it wait; the answer to give instead of asking the real server, or the fault to spoil its answer with.
     pub async fn pass(&self, site: &str, method: &Method, path: &str) -> Result<Option<Fault>, Response> {
         let request = Request { method: method.clone(), path: path.to_owned() };
-        let (fault, delay) = self.with(site, |site| {
+        let (fault, delay, is_lost) = self.with(site, |site| {
             site.requests.push(request);
-            (site.fault, site.delay)
+            (site.fault, site.delay, site.lost.as_ref().is_some_and(|end| path.ends_with(end)))
         });
         tokio::time::sleep(delay).await;
         match fault {
+            None if is_lost => Err(StatusCode::NOT_FOUND.into_response()),
             Some(Fault::Status(code)) => Err(StatusCode::from_u16(code).unwrap().into_response()),
             Some(Fault::RetryAfter(code, seconds)) => {
                 Err((StatusCode::from_u16(code).unwrap(), [(RETRY_AFTER, seconds)]).into_response())
