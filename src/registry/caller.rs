@@ -14,8 +14,8 @@ use super::tls::Tls;
 use super::{Access, Limits};
 use crate::failure::chain;
 
-/// How many idle connections are kept to a host.
-const IDLE_CONNECTIONS: usize = 2;
+/// How many idle connections are kept to a host: as many as one caller may have in flight.
+const IDLE_CONNECTIONS: usize = 16;
 
 /// Everything in an access but the repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
