@@ -70,11 +70,14 @@ impl AuditLog {
     /// What was asked since.
     pub fn requests(&self, since: Mark) -> Vec<ApiRequest> {
         use std::io::{Read, Seek, SeekFrom};
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let Ok(mut file) = std::fs::File::open(&self.log) else { return Vec::new() };
-        file.seek(SeekFrom::Start(since.0)).unwrap();
-        file.read_to_string(&mut text).unwrap();
+        file.seek(SeekFrom::Start(since.0.saturating_sub(1))).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        // A mark may lie in a line that was just being written: that request is from before it.
+        let whole = if since.0 == 0 { whole } else { whole.split_once('\n').map_or("", |(_, lines)| lines) };
         whole.lines().filter_map(|line| read(&serde_json::from_str(line).unwrap())).collect()
     }
 
