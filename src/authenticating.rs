@@ -54,23 +54,13 @@ pub async fn login(
         }
         None => None,
     };
-    let cloud = match spec.provider {
-        None | Some(Provider::Generic) => None,
-        Some(provider) => {
-            let provider = match provider {
-                Provider::Aws => cloud::Provider::Aws,
-                Provider::Azure => cloud::Provider::Azure,
-                Provider::Gcp | Provider::Generic => cloud::Provider::Gcp,
-            };
-            let (key, annotations, name) = match &account {
-                Some((name, found)) => {
-                    (format!("{}/{name}", secrets.namespace), found.annotations.clone(), Some(name.clone()))
-                }
-                None => ("controller".to_owned(), BTreeMap::new(), None),
-            };
-            Some((provider, Subject { key, annotations }, name))
+    let cloud = spec.provider.and_then(in_the_cloud).map(|provider| match &account {
+        Some((name, found)) => {
+            let subject = Subject::service_account(&secrets.namespace, name, found.annotations.clone());
+            (provider, subject, Some(name.clone()))
         }
-    };
+        None => (provider, Subject::controller(), None),
+    });
     let mut credential = None;
     if cloud.is_none() {
         let own = spec.secret_ref.iter().map(|secret| secret.name.clone());
@@ -135,6 +125,15 @@ impl Login {
         if let Some((provider, subject, _)) = &self.cloud {
             clouds.forget(*provider, &self.access.repository, subject);
         }
+    }
+}
+
+fn in_the_cloud(provider: Provider) -> Option<cloud::Provider> {
+    match provider {
+        Provider::Generic => None,
+        Provider::Aws => Some(cloud::Provider::Aws),
+        Provider::Azure => Some(cloud::Provider::Azure),
+        Provider::Gcp => Some(cloud::Provider::Gcp),
     }
 }
 

@@ -53,9 +53,14 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Whether another credential may help.
+    /// Whether the registry refused the credential.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Registry(registry::Error::Authentication { .. }))
+    }
+
+    /// Whether another credential may help: what is private may look as if it weren't there.
     pub fn is_about_credentials(&self) -> bool {
-        matches!(self, Self::Registry(registry::Error::Authentication { .. } | registry::Error::NotFound { .. }))
+        self.is_refusal() || matches!(self, Self::Registry(registry::Error::NotFound { .. }))
     }
 }
 

@@ -34,7 +34,6 @@ use crate::context::{Context, Progress, requested_at};
 use crate::failure::Failure;
 use crate::http::hooks::Hook;
 use crate::looking::{Look, Problem, Seen};
-use crate::registry;
 use occasion::{Occasion, Pace, Past};
 use policy::Policy;
 use status::Outcome;
@@ -182,12 +181,14 @@ async fn judge(
     let mut looked = look.at(&login, &mut memory.seen).await;
     // What the Secret held may be out of date: it is read again when the registry no longer takes it.
     if is_kept && looked.as_ref().is_err_and(Problem::is_about_credentials) {
-        login.refused(&context.cloud);
+        if looked.as_ref().is_err_and(Problem::is_refusal) {
+            login.refused(&context.cloud);
+        }
         memory.seen.distrust();
         (login, read) = (authenticating::login(object, &policy.image, &context.cluster, &context.cloud).await?, now);
         looked = look.at(&login, &mut memory.seen).await;
     }
-    if let Err(Problem::Registry(registry::Error::Authentication { .. })) = &looked {
+    if looked.as_ref().is_err_and(Problem::is_refusal) {
         login.refused(&context.cloud);
     }
     memory.login = Some((login, read));

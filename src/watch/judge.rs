@@ -24,7 +24,7 @@ pub const GATES: [&str; 5] = ["minAge", "windows", "manifest", "platforms", "ver
 /// The verdict on a tag that a gate stops for now.
 pub const WAITING: &str = "waiting";
 /// The verdict on a tag that a gate stops for good.
-pub const REFUSED: &str = "refused";
+const REFUSED: &str = "refused";
 
 /// What is to be judged.
 #[derive(Debug, Clone, Copy)]
@@ -220,12 +220,12 @@ impl<'q> Bench<'q> {
         // The same tag with another digest is as new as another tag.
         let has_moved = current.digest.is_some();
         let gate = match self.age(&current.tag, Some(digest)) {
-            Gate::Open if has_moved && self.window_opens.is_some() => {
-                Gate::Closed(waiting_for_window(self.window_opens.unwrap_or_default()))
-            }
             Gate::Closed(stop) if has_moved => Gate::Closed(stop),
             Gate::Unknown(need) => Gate::Unknown(need),
-            _ => self.content(digest),
+            _ => match self.window_opens.filter(|_| has_moved) {
+                Some(until) => Gate::Closed(waiting_for_window(until)),
+                None => self.content(digest),
+            },
         };
         match gate {
             Gate::Open => return Some(digest.clone()),
@@ -243,7 +243,7 @@ impl<'q> Bench<'q> {
         let Question { policy, now, .. } = *self.question;
         let Some(age) = policy.gates.min_age.and_then(|age| TimeDelta::from_std(age).ok()) else { return Gate::Open };
         let waiting = |first_seen: DateTime<Utc>, digest: &Digest| {
-            let until = first_seen + age;
+            let until = later(first_seen, age);
             let span = crate::api::duration::Span(age.to_std().unwrap_or_default());
             Gate::Closed(Stop {
                 verdict: WAITING,
@@ -256,7 +256,7 @@ impl<'q> Bench<'q> {
         };
         let seen = self.question.first_seen(tag);
         if let Some((first_seen, digest)) = seen
-            && now < first_seen + age
+            && now < later(first_seen, age)
             && moved_to.is_none_or(|moved_to| moved_to == digest)
         {
             return waiting(first_seen, digest);
@@ -329,8 +329,14 @@ impl<'q> Bench<'q> {
 impl Question<'_> {
     fn first_seen(&self, tag: &Tag) -> Option<(DateTime<Utc>, &Digest)> {
         let seen = self.seen.iter().find(|seen| seen.tag == *tag)?;
-        seen.first_seen.zip(seen.digest.as_ref())
+        // What a clock that ran ahead wrote down is not in the future for ever.
+        seen.first_seen.map(|first_seen| first_seen.min(self.now)).zip(seen.digest.as_ref())
     }
+}
+
+/// A time of a status may be any, and an age may be a century.
+fn later(time: DateTime<Utc>, age: TimeDelta) -> DateTime<Utc> {
+    time.checked_add_signed(age).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 fn waiting_for_window(until: DateTime<Utc>) -> Stop {

@@ -226,3 +226,15 @@ fn nothing_is_chosen_before_a_gate_opens_for_the_first_time() {
     world.check(0, "", &["1 waiting minAge"]);
     world.check(60, "1", &[]);
 }
+
+#[test]
+fn a_clock_that_ran_ahead_or_a_status_from_the_end_of_time_stops_nothing_for_ever() {
+    let mut world = World::new("gates: {minAge: 60s}", &[("1", 'a'), ("2", 'b')]).runs("1", None);
+    world.check(86_400, "1", &["2 waiting minAge"]);
+    world.check(0, "1", &["2 waiting minAge"]);
+    world.check(60, "2", &[]);
+    let mut world = World::new("gates: {minAge: 876000h}", &[("1", 'a'), ("2", 'b')]).runs("1", None);
+    world.judge(0);
+    world.seen[0].first_seen = Some(DateTime::<Utc>::MAX_UTC);
+    world.check(1, "1", &["2 waiting minAge"]);
+}
