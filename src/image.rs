@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use oci_distribution::Reference;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -102,28 +103,33 @@ impl FromStr for Digest {
 ///
 /// Docker Hub's short names keep their spelling, since that is what goes into files; [`host`](Self::host) and
 /// [`path`](Self::path) give what to ask for (`docker.io`, `library/nginx`), as Docker's reference grammar has it.
+/// Clones share their memory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Repository(Box<str>);
+pub struct Repository(Arc<Names>);
+
+/// What a repository is called, by the user and by its registry.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Names {
+    typed: Box<str>,
+    host: Box<str>,
+    path: Box<str>,
+}
 
 impl Repository {
     /// The name as the user typed it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.typed
     }
 
     /// The registry's host, with its port if it has one.
-    pub fn host(&self) -> String {
-        self.reference().registry().to_owned()
+    pub fn host(&self) -> &str {
+        &self.0.host
     }
 
     /// The path below `/v2/`.
-    pub fn path(&self) -> String {
-        self.reference().repository().to_owned()
-    }
-
-    fn reference(&self) -> Reference {
-        Reference::try_from(&*self.0).expect("a repository was parsed when it was made")
+    pub fn path(&self) -> &str {
+        &self.0.path
     }
 }
 
@@ -151,7 +157,8 @@ impl FromStr for Repository {
             let reason = "a path is lower-case letters, digits and single separators '.', '_', '-'";
             return Err(invalid(WHAT, text, reason));
         }
-        Ok(Self(text.into()))
+        let (host, path) = (reference.registry().into(), reference.repository().into());
+        Ok(Self(Arc::new(Names { typed: text.into(), host, path })))
     }
 }
 
@@ -219,7 +226,7 @@ macro_rules! text_noun {
     ($($noun:ident),*) => {$(
         impl fmt::Display for $noun {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
@@ -233,7 +240,7 @@ macro_rules! text_noun {
 
         impl From<$noun> for String {
             fn from(noun: $noun) -> Self {
-                noun.0.into()
+                noun.as_str().to_owned()
             }
         }
     )*};

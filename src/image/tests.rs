@@ -31,7 +31,7 @@ fn repositories() {
         ("registry.example.com/acme/my-app__x", "registry.example.com", "acme/my-app__x"),
     ] {
         let repository: Repository = name.parse().unwrap();
-        assert_eq!((repository.host().as_str(), repository.path().as_str()), (host, path), "{name}");
+        assert_eq!((repository.host(), repository.path()), (host, path), "{name}");
     }
     for bad in [
         "",

@@ -48,7 +48,7 @@ pub fn credential(dockerconfigjson: &[u8], repository: &Repository) -> Result<Op
     let path = repository.path();
     let mut matching: Vec<(Reverse<usize>, bool, String, Entry)> = Vec::new();
     for (key, entry) in config.auths {
-        if let (Some(length), Some(entry)) = (matches(&key, &repository.host(), &path), entry) {
+        if let (Some(length), Some(entry)) = (matches(&key, repository.host(), path), entry) {
             matching.push((Reverse(length), key.contains(['*', '?']), key, entry));
         }
     }

@@ -54,7 +54,7 @@ impl Scans {
     /// A listing that was begun less than `within` ago or after this call; at the latest after `timeout` an error.
     pub(super) async fn tags(&self, access: &Access, within: Duration, timeout: Duration) -> Result<Tags, Error> {
         let (key, session) = self.sessions.get(access)?;
-        let scan = self.scan((key, access.repository.path()));
+        let scan = self.scan((key, access.repository.path().to_owned()));
         let flown = tokio::time::timeout(timeout, scan.fly(&session, access, within)).await;
         flown.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
     }

@@ -28,7 +28,7 @@ pub(super) struct Session {
     base: Url,
     credential: Option<Credential>,
     tokens: Pool<Grant, Token>,
-    learned: Mutex<Kept<(String, Purpose), Auth>>,
+    learned: Mutex<Kept<(Repository, Purpose), Auth>>,
     /// What the images of this registry are, as far as this caller asked.
     pub builds: Builds,
 }
@@ -64,7 +64,7 @@ impl Session {
     /// The address of a registry: its host, HTTPS unless the user asked for plain HTTP. Docker Hub's API has a host of its own.
     pub(super) fn base(repository: &Repository, insecure: bool) -> Result<Url, String> {
         let host = match repository.host() {
-            host if host == "docker.io" => "registry-1.docker.io".to_owned(),
+            "docker.io" => "registry-1.docker.io",
             host => host,
         };
         let scheme = if insecure { "http" } else { "https" };
@@ -88,27 +88,26 @@ impl Session {
 
     /// Asks with what was learned before; when the registry wants something else, learns it and asks once more.
     pub(super) async fn ask(&self, ask: &Ask, repository: &Repository) -> Result<Answer, Error> {
-        let path = repository.path();
-        let mut auth = self.recall(&path, ask.purpose);
+        let mut auth = self.recall(repository, ask.purpose);
         let before = auth.clone();
         let asked = self.try_ask(ask, repository, &mut auth).await;
         let refused = |answer: &Answer| answer.status == StatusCode::UNAUTHORIZED;
         if asked.as_ref().map_or_else(|error| matches!(error, Error::Authentication { .. }), refused) {
             // the registry's way of asking may have changed: begin anew next time
-            locked(&self.learned).remove(&(path, ask.purpose));
+            locked(&self.learned).remove(&(repository.clone(), ask.purpose));
         } else if let Some(auth) = auth
             && before.is_none_or(|before| before != auth)
         {
-            locked(&self.learned).put((path, ask.purpose), auth);
+            locked(&self.learned).put((repository.clone(), ask.purpose), auth);
         }
         asked
     }
 
     /// What was learned for this purpose, else for the other.
-    fn recall(&self, path: &str, purpose: Purpose) -> Option<Auth> {
+    fn recall(&self, repository: &Repository, purpose: Purpose) -> Option<Auth> {
         let other = if purpose == Purpose::List { Purpose::Pull } else { Purpose::List };
         let learned = &mut *locked(&self.learned);
-        learned.get(&(path.to_owned(), purpose)).or_else(|| learned.get(&(path.to_owned(), other)))
+        learned.get(&(repository.clone(), purpose)).or_else(|| learned.get(&(repository.clone(), other)))
     }
 
     async fn try_ask(&self, ask: &Ask, repository: &Repository, learned: &mut Option<Auth>) -> Result<Answer, Error> {

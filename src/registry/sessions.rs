@@ -31,7 +31,7 @@ impl Sessions {
     /// The session of an access, and its key.
     pub(super) fn get(&self, access: &Access) -> Result<(Key, Arc<Session>), Error> {
         let repository = &access.repository;
-        let place = Place { host: repository.host(), repository: repository.clone() };
+        let place = Place { host: repository.host().to_owned(), repository: repository.clone() };
         let base = Session::base(repository, access.insecure).map_err(|reason| place.malformed(reason))?;
         let key = (base.to_string(), Caller::of(access));
         if let Some(session) = locked(&self.known).get(&key) {

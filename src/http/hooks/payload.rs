@@ -111,7 +111,7 @@ pub struct Target {
 impl Target {
     /// Takes an image's repository apart.
     pub fn new(repository: &Repository) -> Self {
-        Self { host: one_name(&repository.host()), path: repository.path() }
+        Self { host: one_name(repository.host()), path: repository.path().to_owned() }
     }
 
     /// Whether an event is about this repository.
