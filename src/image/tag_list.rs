@@ -74,9 +74,9 @@ impl TagList {
         self.iter().filter(|tag| !advance_to(&mut others, tag)).count()
     }
 
-    /// A number for each tag, in their order, made at the first call and kept as long as the list: `make` must be the same
-    /// function in each call.
-    pub(crate) fn keys(&self, make: impl Fn(&str) -> u64) -> &[u64] {
+    /// A number for each tag, in their order, made at the first call and kept as long as the list: `make` must give
+    /// the same numbers in each call.
+    pub(crate) fn keys<'t>(&'t self, make: impl FnMut(&'t str) -> u64) -> &'t [u64] {
         self.0.keys.get_or_init(|| self.iter().map(make).collect())
     }
 

@@ -6,10 +6,10 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Bits of a rank that are for numbers.
-const ROOM: u32 = u64::BITS - 1;
-/// Bits of a rank that tell how long a number is.
-const LENGTH_BITS: u32 = 6;
+mod rank;
+
+pub use rank::rank;
+pub(super) use rank::{Ranks, rank_of};
 
 /// A version that borrows from the text it was read from. Ordered by precedence: the build does not count.
 #[derive(Debug, Clone, Copy)]
@@ -122,55 +122,6 @@ pub fn leading_numbers(text: &str) -> Result<([u64; 3], &str), Flaw> {
         }
     }
     Ok((numbers, &text[text.len() - rest.len()..]))
-}
-
-/// A number for a text's place among versions: of two versions the older has no higher one. Cheap to read, as it looks at the
-/// numbers only: equal ranks say nothing. 0 is for what is surely no version, though other texts may be none either; an even one
-/// is a prerelease's.
-pub fn rank(text: &str) -> u64 {
-    match leading_numbers(text) {
-        Ok((numbers, rest)) => match rest.as_bytes() {
-            [] | [b'+', ..] => rank_of(numbers, false),
-            [b'-', ..] => rank_of(numbers, true),
-            _ => 0,
-        },
-        Err(_) => 0,
-    }
-}
-
-/// The rank of three numbers. Of each, increased by one, it has the length in bits and then the bits after the first, which keeps
-/// the order and is short for small numbers; what has no room any more is cut off. The last bit is 0 for a prerelease of which
-/// nothing was cut.
-pub(super) fn rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
-    let numbers = numbers.map(|number| number.saturating_add(1));
-    let lengths = numbers.map(u64::ilog2);
-    let total: u32 = lengths.iter().map(|length| LENGTH_BITS + length).sum();
-    if total > ROOM {
-        return cut_rank_of(numbers, is_prerelease);
-    }
-    let rank = numbers.iter().zip(lengths).fold(0, |rank, (number, length)| {
-        let with_length = (rank << LENGTH_BITS) | u64::from(length);
-        (with_length << length) | (number ^ (1 << length))
-    });
-    u64::max((rank << (u64::BITS - total)) | u64::from(!is_prerelease), 1)
-}
-
-/// As [`rank_of`], bit by bit, from numbers that are increased already and may have no room.
-#[cold]
-fn cut_rank_of(numbers: [u64; 3], is_prerelease: bool) -> u64 {
-    let (mut rank, mut room, mut is_cut) = (0, ROOM, false);
-    let mut write = |bits: u64, count: u32| {
-        let cut = count.saturating_sub(room);
-        room -= count - cut;
-        rank |= (bits >> cut) << (room + 1);
-        is_cut |= cut > 0;
-    };
-    for number in numbers {
-        let length = number.ilog2();
-        write(length.into(), LENGTH_BITS);
-        write(number ^ (1 << length), length);
-    }
-    u64::max(rank | u64::from(is_cut || !is_prerelease), 1)
 }
 
 /// Whether a prerelease has the grammar of Semantic Versioning 2.0.0, item 9.

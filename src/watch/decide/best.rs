@@ -60,7 +60,8 @@ impl<'t: 'k, 'k> Top<'_, 't, 'k> {
     fn take(&mut self, tags: &'t TagList, mut admits: impl FnMut(&str) -> bool) {
         match self.ranking {
             Ranking::Semver { range, .. } => {
-                let ranks = tags.keys(version::rank);
+                let mut in_order = version::Ranks::default();
+                let ranks = tags.keys(|tag| in_order.of(tag));
                 // From the end, where the newest of a sorted list often are.
                 for (index, rank) in ranks.iter().enumerate().rev() {
                     if *rank >= self.floor && range.may_contain(*rank) {
