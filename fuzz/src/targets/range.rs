@@ -40,6 +40,9 @@ fn version_of(tag: &str) -> Option<Version> {
         assert_eq!(strict, version, "a version without any loose spelling");
     }
     assert_ne!(version::rank(tag), 0, "it is a version");
+    let numbers = tag.strip_prefix('v').unwrap_or(tag).split(['-', '+']).next().unwrap_or_default();
+    let read = [version.major, version.minor, version.patch];
+    assert!(numbers.split('.').zip(read).all(|(text, number)| text.parse() == Ok(number)), "{tag:?}");
     Some(version)
 }
 
