@@ -134,9 +134,9 @@ impl Place {
     fn of(provider: Provider, repository: &Repository) -> Result<Self, Error> {
         let host = repository.host();
         let place = match provider {
-            Provider::Aws => aws::Place::of(&host).map(Self::Aws),
-            Provider::Azure => azure::Place::of(&host).map(Self::Azure),
-            Provider::Gcp => gcp::is_registry(&host).then_some(Self::Gcp),
+            Provider::Aws => aws::Place::of(host).map(Self::Aws),
+            Provider::Azure => azure::Place::of(host).map(Self::Azure),
+            Provider::Gcp => gcp::is_registry(host).then_some(Self::Gcp),
         };
         let expected = match provider {
             Provider::Aws => aws::HOSTS,

@@ -122,7 +122,7 @@ fn whole(pages: &[Vec<u8>], repository: &Repository, limit: usize) -> Result<Tag
     let path = repository.path();
     let mut all = Names::default();
     for body in pages {
-        let names = page::read(body, &path)?;
+        let names = page::read(body, path)?;
         all.tags.append(&names.tags).map_err(|full| full.to_string())?;
         all.skipped = all.skipped.saturating_add(names.skipped);
         if all.tags.len() > limit {

@@ -13,7 +13,7 @@ pub fn run(input: &[u8]) {
     let Ok(entries) = serde_json::from_slice::<Value>(json) else { return drop(credential(json, &repository)) };
     let keys: Vec<&String> = entries["auths"].as_object().into_iter().flat_map(|auths| auths.keys()).collect();
     match credential(json, &repository) {
-        Ok(Some(_)) => assert!(keys.iter().any(|key| leads(key, &repository.host())), "an entry of another host"),
+        Ok(Some(_)) => assert!(keys.iter().any(|key| leads(key, repository.host())), "an entry of another host"),
         Ok(None) => {}
         Err(reason) => is_silent(&reason, &entries),
     }
