@@ -11,6 +11,7 @@ pub mod image;
 pub mod revision;
 pub mod object;
 pub mod failure;
+pub mod lease;
 
 pub mod source;
 pub mod watch;
@@ -23,6 +24,7 @@ pub mod rendering;
 pub mod observing;
 pub mod applying;
 pub mod finalizing;
+pub mod leading;
 
 pub mod registry;
 pub mod git;

@@ -40,7 +40,9 @@ async fn server(kind: WebhookType, connection: Duration, body: Duration) -> Serv
     let secret =
         Secret::new(kind, [("token".to_owned(), TOKEN.into())].into()).unwrap_or_else(|error| panic!("{error}"));
     hooks.set("uid", Hook { path: path.clone(), kind, secret, repository: "acme/app".parse().unwrap(), wake });
-    let routes = routes(Readiness::default(), Arc::new(|| "metrics\n".to_owned()), hooks.clone());
+    let readiness = Readiness::default();
+    readiness.works();
+    let routes = routes(readiness, Arc::new(|| "metrics\n".to_owned()), hooks.clone());
     let listener = listen::Impatient::new(listener, connection);
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
     Server { address, hooks, path, woken }

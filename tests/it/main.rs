@@ -24,6 +24,7 @@ mod gates;
 mod generated;
 mod hostile;
 mod kustomizations;
+mod leaders;
 mod lists;
 mod loop_one;
 mod objects;
@@ -94,6 +95,7 @@ fn run_tests() -> ExitCode {
         kustomizations::trials(),
         tenants::trials(),
         outages::trials(),
+        leaders::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
