@@ -78,7 +78,7 @@ fn check_digest(
     });
     assert_eq!(asked.iter().map(|asked| &*asked.method).collect::<Vec<_>>(), methods, "{found:?}");
     for asked in asked {
-        let accept = asked.accept.unwrap();
+        let accept = asked.header("accept");
         assert!(matches!(&*asked.target, "/v2/acme/app/manifests/v1" | "/v2/"), "{}", asked.target);
         assert!(accept.contains(INDEX) && accept.contains(MANIFEST) && accept.contains("docker"), "{accept}");
     }
@@ -264,12 +264,12 @@ fn check_redirect(status: u16, location: impl Fn(&str, &str) -> String, expected
         let digest = store.image(&config("amd64", CREATED));
         let storage = store.clone();
         let storage = Server::start(move |asked| {
-            assert_eq!(asked.authorization, None, "the storage service sees no credential");
+            assert_eq!(asked.authorization(), None, "the storage service sees no credential");
             storage.answer(asked)
         });
         let storage = storage.await;
         let away = location(&storage.host, &config_digest);
-        let script = move |asked: &Asked| match asked.authorization.as_deref() {
+        let script = move |asked: &Asked| match asked.authorization() {
             None => reply(401, &[("www-authenticate", "Basic realm=r")], ""),
             Some(_) if asked.target.contains("/blobs/") => reply(status, &[("location", &away)], ""),
             Some(_) => store.answer(asked),

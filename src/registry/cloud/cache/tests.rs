@@ -5,10 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use chrono::TimeDelta;
 
 use super::*;
-
-fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-}
+use crate::registry::tests::run;
 
 fn key(subject: &str) -> Key {
     Key { provider: Provider::Gcp, place: String::new(), subject: subject.to_owned(), identity: String::new() }
