@@ -48,11 +48,6 @@ impl Credential {
         Self { secret, fingerprint }
     }
 
-    /// Two credentials are the same exactly when their fingerprints are.
-    pub fn fingerprint(&self) -> [u8; 32] {
-        self.fingerprint
-    }
-
     /// The value of an `Authorization: Basic` header; `None` for the two tokens.
     pub(super) fn basic(&self) -> Option<String> {
         match &self.secret {

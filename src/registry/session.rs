@@ -1,7 +1,6 @@
 //! One registry as one caller sees it. In: an address below `/v2/`. Out: the answer, after whatever authentication the
 //! registry asked for. Nothing is shared between callers; must never send one where the registry did not ask for it.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
@@ -164,10 +163,8 @@ impl Session {
             (Challenge::Bearer(grant), credential) => match credential.as_ref().and_then(Credential::registry_token) {
                 Some(token) => fixed(&format!("Bearer {token}")),
                 None => {
-                    let token: Result<_, Infallible> = self.tokens.get(grant.clone(), || Ok(Token::default()));
-                    match token {
-                        Ok(token) => Ok(Auth::Bearer(grant, token)),
-                    }
+                    let token = self.tokens.get(grant.clone(), Token::default);
+                    Ok(Auth::Bearer(grant, token))
                 }
             },
         }

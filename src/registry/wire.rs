@@ -4,7 +4,6 @@
 #![expect(clippy::disallowed_methods, reason = "the present time, for dates in headers")]
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -96,11 +95,8 @@ impl World {
 
     fn lane(&self, origin: &str, caller: &Caller) -> Arc<Lane> {
         let cap = self.limits.requests_per_host;
-        let made: Result<_, Infallible> = self.origins.get(origin.to_owned(), || Ok(Origin::new(cap)));
-        let made = made.and_then(|of| self.lanes.get((origin.to_owned(), caller.clone()), || Ok(Lane::new(of))));
-        match made {
-            Ok(lane) => lane,
-        }
+        let of = self.origins.get(origin.to_owned(), || Origin::new(cap));
+        self.lanes.get((origin.to_owned(), caller.clone()), || Lane::new(of))
     }
 }
 

@@ -48,11 +48,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Only a person's change can help; trying again soon can't.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_))
-    }
-
     /// How long the other side asked us to wait, if it did.
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::Refused { retry_after, .. } = self { *retry_after } else { None }

@@ -121,7 +121,7 @@ fn a_foreign_host_gets_nothing() {
         let token = |_| -> std::future::Ready<Result<String, String>> { unreachable!("no token is asked for") };
         let found = run(cloud(&[]).login(provider, &image(image_), &account(&[]), token, LONG));
         check_error(&found, &[&format!("is no registry of provider {provider}")], &[]);
-        assert!(found.unwrap_err().is_configuration());
+        assert!(matches!(found, Err(Error::Configuration(_))));
     }
 }
 
