@@ -53,12 +53,7 @@ impl Default for Builds {
 impl Builds {
     fn cell(&self, repository: &Repository, digest: &Digest) -> Cell {
         let key = (repository.path().to_owned(), digest.clone());
-        let builds = &mut *locked(&self.0);
-        builds.get(&key).unwrap_or_else(|| {
-            let cell = Cell::default();
-            builds.put(key, cell.clone());
-            cell
-        })
+        locked(&self.0).get_or_default(key)
     }
 }
 

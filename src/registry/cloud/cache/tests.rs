@@ -124,21 +124,6 @@ fn every_part_of_the_key_counts() {
 }
 
 #[test]
-fn the_number_of_logins_is_bounded_and_the_oldest_goes() {
-    run(async {
-        let logins = Logins::default();
-        for number in 0..LOGINS + 10 {
-            logins.get(key(&number.to_string()), async { Ok(login("x", 3600)) }).await.unwrap();
-        }
-        assert_eq!(logins.len(), LOGINS);
-        let first = logins.get(key("0"), async { Ok(login("again", 3600)) }).await;
-        assert_eq!(first, Ok(Credential::registry("again")));
-        let last = logins.get(key(&(LOGINS + 9).to_string()), async { Ok(login("again", 3600)) }).await;
-        assert_eq!(last, Ok(Credential::registry("x")));
-    });
-}
-
-#[test]
 fn a_forgotten_login_is_obtained_anew_even_when_one_is_on_its_way() {
     run(async {
         let logins = Logins::default();
