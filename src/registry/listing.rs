@@ -84,7 +84,7 @@ async fn bodies(session: &Session, repository: &Repository, memory: &mut Memory)
         if total > limits.list_bytes {
             return Err(place.malformed(format!("its list is longer than {} bytes", limits.list_bytes)));
         }
-        let next = next(&answer, &place)?;
+        let next = next(&answer, place)?;
         hash.update((answer.body.len() as u64).to_be_bytes());
         hash.update(&answer.body);
         pages.push(answer.body);
@@ -101,7 +101,7 @@ async fn bodies(session: &Session, repository: &Repository, memory: &mut Memory)
 }
 
 /// Checks a page's outside; returns the address of the page after it.
-fn next(answer: &Answer, place: &Place) -> Result<Option<Url>, Error> {
+fn next(answer: &Answer, place: Place<'_>) -> Result<Option<Url>, Error> {
     if !answer.status.is_success() {
         return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
     }

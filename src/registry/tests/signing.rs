@@ -165,14 +165,15 @@ fn basic_is_sent_when_it_is_asked_for_and_remembered() {
 #[test]
 fn wrong_credentials_are_told_without_showing_them() {
     run(async {
-        let token =
-            |_: &Asked| reply(401, &[], r#"{"errors":[{"code":"UNAUTHORIZED","message":"incorrect username"}]}"#);
+        let token = |_: &Asked| {
+            reply(401, &[], r#"{"errors":[{"code":"UNAUTHORIZED","message":"incorrect canary-password"}]}"#)
+        };
         let server = registry_with_tokens(token, |_| None).await;
         let credential = Credential::password("canary-user", "canary-password");
         let access = access(&server, Some(credential));
         let error = registry().tags(&access, FRESH, LONG).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Authentication { reason, .. } if reason == "incorrect username (UNAUTHORIZED)")
+            matches!(&error, Error::Authentication { reason, .. } if reason == "incorrect (hidden) (UNAUTHORIZED)")
         );
         let shown = format!("{error} {error:?} {access:?}");
         assert!(!shown.contains("canary"), "{shown}");
@@ -286,6 +287,8 @@ fn a_realm_must_fit_its_registry() {
         ("https://localhost/token", "https://registry.example.com/v2/", false),
         ("http://127.0.0.1:5001/token", "http://127.0.0.1:5000/v2/", true),
         ("http://[fe80::1]/token", "http://registry.example.com/v2/", false),
+        ("http://[fd00:ec2::254]/latest", "http://registry.example.com/v2/", false),
+        ("http://[fd00:1::1]/token", "http://registry.example.com/v2/", true),
     ] {
         assert_eq!(fits(text, registry), expected, "{text} for {registry}");
     }
