@@ -227,6 +227,14 @@ fn a_registry_that_refuses_the_size_is_asked_for_less_and_then_without() {
         }
     });
     check(|_| reply(400, &[], BODY), Err("answered 400"));
+    run(async {
+        let script = |asked: &Asked| if asked.number < 3 { reply(400, &[], "") } else { page(&["a"]) };
+        let server = Server::start(script).await;
+        let (registry, access) = (registry(), access(&server, None));
+        assert!(registry.tags(&access, FRESH, LONG).await.is_err());
+        registry.tags(&access, FRESH, LONG).await.unwrap();
+        assert!(server.asked()[3].target.ends_with("?n=1000"), "a bad moment is not remembered");
+    });
 }
 
 #[test]
