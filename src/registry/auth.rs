@@ -221,7 +221,8 @@ fn read(answer: &Answer) -> Result<(HeaderValue, Duration), &'static str> {
     let life = Duration::from_secs(body.expires_in.unwrap_or(TOKEN_LIFE).min(TOKEN_LIFE_LONGEST));
     // By the server's own clock: a token that it kept is older than its answer.
     let date = answer.headers.get(DATE).and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
-    let age = date.zip(body.issued_at).and_then(|(date, issued)| date.signed_duration_since(issued).to_std().ok());
+    let issued = body.issued_at.filter(|issued| *issued > DateTime::UNIX_EPOCH); // Go's zero time says nothing
+    let age = date.zip(issued).and_then(|(date, issued)| date.signed_duration_since(issued).to_std().ok());
     let life = life.saturating_sub(age.unwrap_or_default());
     Ok((value, life - life / 10))
 }
