@@ -54,18 +54,8 @@ impl Scans {
     /// A listing that was begun less than `within` ago or after this call; at the latest after `timeout` an error.
     pub(super) async fn tags(&self, access: &Access, within: Duration, timeout: Duration) -> Result<Tags, Error> {
         let (key, session) = self.sessions.get(access)?;
-        let scan = self.scan((key, access.repository.path().to_owned()));
-        let flown = tokio::time::timeout(timeout, scan.fly(&session, access, within)).await;
-        flown.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
-    }
-
-    fn scan(&self, key: Key) -> Arc<Scan> {
-        let known = &mut *locked(&self.known);
-        known.get(&key).unwrap_or_else(|| {
-            let scan = Arc::<Scan>::default();
-            known.put(key, scan.clone());
-            scan
-        })
+        let scan = locked(&self.known).get_or_default((key, access.repository.path().to_owned()));
+        super::in_time(timeout, &session, access, scan.fly(&session, access, within)).await
     }
 }
 
