@@ -84,7 +84,7 @@ fn is_sha1(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 /// JSON without the white space between its parts. Knows of strings and nothing else.
-fn without_space(json: &[u8]) -> Vec<u8> {
+pub fn without_space(json: &[u8]) -> Vec<u8> {
     let (mut is_string, mut is_escape) = (false, false);
     let mut is_kept = |byte: &u8| {
         let kept = is_string || !byte.is_ascii_whitespace();

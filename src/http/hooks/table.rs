@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::payload::{Event, Target};
+use super::proof::without_space;
 use super::replay::Heard;
 use super::secret::Secret;
 use crate::api::webhook::WebhookType;
@@ -75,20 +76,16 @@ impl Owned {
 
     /// Whether one of the events was not told before; from now on they all were.
     pub fn is_news(&mut self, events: &[&Event], body: &[u8], now: DateTime<Utc>) -> bool {
-        // A delivery's id stands in a header that nobody signs, but these bodies say when they were made: the same body is the same event.
+        // A delivery's id stands in a header that nobody signs, but these bodies say when they were made: the same body is the same
+        // event, whatever white space is in it, which Nexus does not sign.
         let is_dated = matches!(self.known.kind, WebhookType::Ghcr | WebhookType::Gitea | WebhookType::Nexus);
-        let body = is_dated.then(|| Sha256::digest(body));
-        if body.as_ref().is_some_and(|body| self.heard.has(body, now)) {
-            return false;
-        }
-        let mut is_news = false;
-        for event in events {
-            is_news |= event.id.as_ref().is_none_or(|id| !self.heard.has(id.as_bytes(), now));
-        }
-        let ids = events.iter().filter_map(|event| event.id.as_ref().map(String::as_bytes));
-        for id in ids.chain(body.as_ref().map(|body| body.as_slice())) {
-            self.heard.remember(id, now);
-        }
+        let whole = is_dated.then(|| Sha256::digest(without_space(body)));
+        let ids: Vec<Option<&[u8]>> = match &whole {
+            Some(whole) => vec![Some(whole)],
+            None => events.iter().map(|event| event.id.as_ref().map(String::as_bytes)).collect(),
+        };
+        let is_news = ids.iter().any(|id| id.is_none_or(|id| !self.heard.has(id, now)));
+        ids.into_iter().flatten().for_each(|id| self.heard.remember(id, now));
         is_news
     }
 }

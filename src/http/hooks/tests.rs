@@ -229,6 +229,18 @@ fn a_delivery_is_heard_once_even_under_another_id() {
 }
 
 #[test]
+fn white_space_that_nobody_signs_makes_no_news() {
+    let one = One::new(Nexus, "registry.example.com/acme/app");
+    let body =
+        r#"{"timestamp":"2031-05-06T12:00:00Z","component":{"format":"docker","name":"acme/app","version":"1"}}"#;
+    let signature = sha1(TOKEN, body);
+    for sent in [body.to_owned(), body.replace(',', ", "), format!("{body}\n")] {
+        assert_eq!(one.send(&headers([("x-nexus-webhook-signature", &*signature)]), &sent), Verdict::Genuine);
+        assert_eq!(one.hooks.rung("uid"), 1, "{sent}");
+    }
+}
+
+#[test]
 fn ids_are_remembered_for_the_window_and_in_bounds() {
     let mut heard = Heard::default();
     heard.remember(b"first", noon());
