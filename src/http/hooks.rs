@@ -14,7 +14,6 @@ mod secret;
 mod table;
 mod token;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +25,6 @@ use tokio::sync::Semaphore;
 
 use crate::api::webhook::WebhookType;
 use crate::image::Repository;
-use counts::Counters;
 use keys::Keys;
 use payload::Target;
 use proof::Proof;
@@ -71,7 +69,7 @@ struct Inner {
     bodies: Semaphore,
     strangers: Semaphore,
     patience: Duration,
-    counts: Counters,
+    counts: Mutex<Counts>,
 }
 
 /// What a request was.
@@ -101,7 +99,7 @@ impl Hooks {
             bodies: Semaphore::new(MOST_BODIES),
             strangers: Semaphore::new(MOST_STRANGERS),
             patience,
-            counts: Counters::default(),
+            counts: Mutex::default(),
         }))
     }
 
@@ -150,7 +148,7 @@ impl Hooks {
 
     /// What became of the requests.
     pub fn counts(&self) -> Counts {
-        self.0.counts.read()
+        *lock(&self.0.counts)
     }
 
     /// Takes a whole request to `path`: proves it, and only then reads the body and rings for whom it names.
@@ -173,9 +171,9 @@ impl Hooks {
             }
         }
         self.count(|counts| match verdict {
-            Verdict::Unknown => &counts.unknown,
-            Verdict::Malformed => &counts.malformed,
-            Verdict::Genuine => &counts.genuine,
+            Verdict::Unknown => &mut counts.unknown,
+            Verdict::Malformed => &mut counts.malformed,
+            Verdict::Genuine => &mut counts.genuine,
         });
         verdict
     }
@@ -201,7 +199,7 @@ impl Hooks {
             ours.into_iter().partition(|event| event.at.is_none_or(|at| now - at <= WINDOW));
         if recent.is_empty() {
             if !old.is_empty() {
-                self.count(|counts| &counts.old);
+                self.count(|counts| &mut counts.old);
             }
             return;
         }
@@ -212,7 +210,7 @@ impl Hooks {
                 return;
             };
             if !owned.is_news(&recent, body, now) {
-                self.count(|counts| &counts.repeated);
+                self.count(|counts| &mut counts.repeated);
                 return;
             }
             owned.rung += 1;
@@ -220,7 +218,7 @@ impl Hooks {
         };
         // Outside of the lock: whoever is woken may ask us something.
         if wakes {
-            self.count(|counts| &counts.wakes);
+            self.count(|counts| &mut counts.wakes);
             (known.wake)();
         }
     }
@@ -237,8 +235,8 @@ impl Hooks {
         self.0.patience
     }
 
-    fn count(&self, of: impl FnOnce(&Counters) -> &AtomicU64) {
-        of(&self.0.counts).fetch_add(1, Ordering::Relaxed);
+    fn count(&self, of: impl FnOnce(&mut Counts) -> &mut u64) {
+        *of(&mut lock(&self.0.counts)) += 1;
     }
 
     fn hashed(&self, path: &str) -> Hashed {
@@ -246,8 +244,12 @@ impl Hooks {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.table)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The grain of payloads: texts, times and lists that a sender may leave out, and the two escapes they come in.
-//! What has the wrong type is taken as absent, so that a field that we don't need never costs an event.
+//! A text or time of the wrong type is taken as absent, so that a field that we don't need never costs an event.
 
 use std::borrow::Cow;
 use std::fmt;
