@@ -14,6 +14,7 @@ mod secret;
 mod table;
 mod token;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Hook {
     pub secret: Secret,
     /// What a webhook must name.
     pub repository: Repository,
+    /// Who hears it; hooks may share an audience, and those of it need no hook of their own.
+    pub audience: String,
     /// Called when there is news; must not block.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -103,11 +106,12 @@ impl Hooks {
         }))
     }
 
-    /// Sets or replaces the hook of an owner (its uid). What rang before, and what was heard, stays known.
+    /// Sets or replaces the hook of an owner (its uid). What was heard stays known.
     pub fn set(&self, owner: &str, hook: Hook) {
         let path = self.hashed(&hook.path);
         let target = Target::new(&hook.repository);
-        let known = Arc::new(Known { kind: hook.kind, secret: hook.secret, target, wake: hook.wake });
+        let known =
+            Arc::new(Known { kind: hook.kind, secret: hook.secret, target, audience: hook.audience, wake: hook.wake });
         let mut table = self.table();
         table.leave(owner);
         match table.owners.get_mut(owner) {
@@ -126,24 +130,27 @@ impl Hooks {
         table.owners.remove(owner);
     }
 
-    /// Forgets the owners that are not among the living.
-    pub fn retain(&self, living: &std::collections::HashSet<String>) {
+    /// Forgets the owners that are not among the living, and the audiences that no hook has any more.
+    pub fn retain(&self, living: &HashSet<String>) {
         let gone: Vec<String> = self.table().owners.keys().filter(|owner| !living.contains(*owner)).cloned().collect();
         gone.iter().for_each(|owner| self.remove(owner));
+        let Table { owners, audiences, .. } = &mut *self.table();
+        let named: HashSet<&String> = owners.values().map(|owned| &owned.known.audience).collect();
+        audiences.retain(|audience, _| named.contains(audience));
     }
 
-    /// How many webhooks brought news for this owner since the start.
-    pub fn rung(&self, owner: &str) -> u64 {
-        self.table().owners.get(owner).map(|owned| owned.rung).unwrap_or_default()
+    /// The number of the last webhook that brought news for this audience, of all that brought news since the start; 0 for none.
+    pub fn rung(&self, audience: &str) -> u64 {
+        self.table().audiences.get(audience).map(|audience| audience.rung).unwrap_or_default()
     }
 
-    /// To be called when a scan STARTS: what rings from now on wakes again. Gives the same as [`Hooks::rung`]; if that is another
-    /// number when the scan has ended, something came meanwhile that the scan may have missed.
-    pub fn seen(&self, owner: &str) -> u64 {
+    /// To be called when one of the audience STARTS a scan: what rings from now on wakes again. Gives the same as [`Hooks::rung`]; if
+    /// that is a greater number when the scan has ended, something came meanwhile that the scan may have missed.
+    pub fn seen(&self, audience: &str) -> u64 {
         let mut table = self.table();
-        let Some(owned) = table.owners.get_mut(owner) else { return 0 };
-        owned.is_awake = false;
-        owned.rung
+        let Some(audience) = table.audiences.get_mut(audience) else { return 0 };
+        audience.is_awake = false;
+        audience.rung
     }
 
     /// What became of the requests.
@@ -192,7 +199,7 @@ impl Hooks {
         }
     }
 
-    /// Wakes the owner if one of the events is news for it.
+    /// Wakes the audience if one of the events is news for the owner.
     fn ring(&self, owner: &str, known: &Arc<Known>, events: &[Event], body: &[u8], now: DateTime<Utc>) {
         let ours: Vec<&Event> = events.iter().filter(|event| known.target.is_of(event)).collect();
         let (recent, old): (Vec<&Event>, Vec<&Event>) =
@@ -213,8 +220,7 @@ impl Hooks {
                 self.count(|counts| &mut counts.repeated);
                 return;
             }
-            owned.rung += 1;
-            !std::mem::replace(&mut owned.is_awake, true)
+            table.ring(&known.audience)
         };
         // Outside of the lock: whoever is woken may ask us something.
         if wakes {
