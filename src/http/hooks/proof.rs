@@ -20,7 +20,7 @@ pub enum Proof {
 
 /// What `kind`'s senders prove, over and above that they know the path.
 pub fn of(kind: WebhookType, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Proof {
-    let token = secret.token();
+    let token = secret.key();
     let signed = |names: &[&str]| names.iter().any(|name| is_sha256(token, headers, name, body));
     Proof::Known(match kind {
         WebhookType::Ghcr => signed(&["x-hub-signature-256"]),

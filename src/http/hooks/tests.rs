@@ -120,6 +120,7 @@ fn a_secret_that_proves_nothing_is_refused() {
     };
     check(Generic, &[], "needs `token`");
     check(Generic, &[("token", "short")], "needs `token`");
+    check(Generic, &[("token", "0123456789abcde\n")], "needs `token`");
     check(Generic, &[("token", TOKEN)], "");
     check(Harbor, &[("token", TOKEN), ("authorization", "")], "`authorization` in the webhook's secret is empty");
     check(Ecr, &[("token", TOKEN), ("api-key", " \n")], "`api-key`");

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use super::Named;
 
 /// The most entries of one list of a payload that are looked at; a longer list makes the payload malformed.
-pub const MOST_ENTRIES: usize = 10_000;
+const MOST_ENTRIES: usize = 10_000;
 
 /// A text, or nothing.
 #[derive(Default)]
