@@ -16,6 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 pub mod marker;
 pub mod scalar;
 pub mod edit;
+pub mod target;
 pub mod lint;
 pub mod diff;
 pub mod trailers;
