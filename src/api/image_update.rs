@@ -1,5 +1,7 @@
 //! ImageUpdate: keeps the marked and targeted values of a ConfigRepo equal to what the policies chose.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -183,6 +185,14 @@ pub struct ProblemStatus {
     pub line: u32,
     /// What is wrong.
     pub reason: String,
+}
+
+impl fmt::Display for ProblemStatus {
+    /// `file:line: reason`; without the line when it is about the whole file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, reason } = self;
+        if *line == 0 { write!(f, "{file}: {reason}") } else { write!(f, "{file}:{line}: {reason}") }
+    }
 }
 
 /// What was committed, and what could not be.

@@ -28,6 +28,9 @@ use splice::{Fill, Meant, Splice};
 /// What a file with a marker contains; files without it are never read further.
 pub const NEEDLE: &[u8] = marker::KEY.as_bytes();
 
+/// The reason of a file that is too large to be edited.
+pub const TOO_LARGE: &str = "the file is larger than 2 MiB: split it";
+
 /// What is known of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {

@@ -23,6 +23,9 @@ mod tree;
 pub use key_path::KeyPath;
 use sheet::Sheet;
 
+/// How deep a target's file may lie.
+const DEPTH: usize = 60;
+
 /// Where a value is that follows a policy without a marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -62,6 +65,9 @@ impl Target {
         if spec.file.starts_with('/') || parts.is_empty() || parts.contains(&"..") || spec.file.contains('\0') {
             return Err(problem(format!("target: {:?} is no file below the repository's root", spec.file)));
         }
+        if parts.len() > DEPTH {
+            return Err(problem(format!("target: the file is more than {DEPTH} folders deep")));
+        }
         let file = parts.join("/");
         let place = match (&spec.kustomize_image, &spec.key) {
             (Some(_), None) if is_json(&file) => {
@@ -81,6 +87,11 @@ impl Target {
             _ => return Err(problem("target: set exactly one of kustomizeImage and key".to_owned())),
         };
         Ok(Self { file, policy: format!("{namespace}:{}", spec.policy), place })
+    }
+
+    /// The problem of a target whose file is not there: why, as in `it is a folder`.
+    pub fn problem(&self, why: &str) -> Problem {
+        Problem { file: self.file.clone(), line: 0, reason: format!("{self}: {why}") }
     }
 
     /// Reads all targets of an ImageUpdate.
@@ -146,25 +157,10 @@ pub(super) fn insert(
     claim.map(|claim| claim.splices).map_err(|(line, reason)| (line, format!("{target}: {reason}")))
 }
 
-/// Whether a target names something in a file that is there, whatever its policy chose.
-///
-/// # Errors
-/// Why not, with the line.
-pub(super) fn check(target: &Target, bytes: &[u8]) -> Result<(), (u32, String)> {
-    text(bytes)?;
-    let found = places::unmarked(bytes);
-    let sheet = Sheet::new(found.text, &found.reading);
-    match &target.place {
-        Place::KustomizeImage(name) => kustomize_image::check(&sheet, name),
-        Place::Key(path, _) if is_json(&target.file) => json::find(sheet.text, path).map(|_| ()),
-        Place::Key(path, _) => sheet.value_at(path).map(|_| ()),
-    }
-}
-
 /// The text of a file that may be edited.
 fn text(bytes: &[u8]) -> Result<&str, (u32, String)> {
     if bytes.len() > places::MAX_FILE {
-        return Err((0, "the file is larger than 2 MiB: split it".to_owned()));
+        return Err((0, edit::TOO_LARGE.to_owned()));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let lines = bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count();
@@ -173,6 +169,22 @@ fn text(bytes: &[u8]) -> Result<&str, (u32, String)> {
 }
 
 impl Target {
+    /// Whether it names something in a file that is there, whatever its policy chose.
+    ///
+    /// # Errors
+    /// Why not, with the line.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), Problem> {
+        let found = places::unmarked(bytes);
+        let sheet = Sheet::new(found.text, &found.reading);
+        let is_there = || match &self.place {
+            Place::KustomizeImage(name) => kustomize_image::check(&sheet, name),
+            Place::Key(path, _) if is_json(&self.file) => json::find(sheet.text, path).map(|_| ()),
+            Place::Key(path, _) => sheet.value_at(path).map(|_| ()),
+        };
+        let checked = text(bytes).and_then(|_| is_there());
+        checked.map_err(|(line, reason)| Problem { line, ..self.problem(&reason) })
+    }
+
     fn claim(&self, sheet: &Sheet<'_>, wishes: &Wishes<'_>, index: usize) -> Result<Claim, (u32, String)> {
         let mut claim = Claim {
             who: self.to_string(),

@@ -19,8 +19,6 @@ pub(in crate::update) struct Place {
     pub line: u32,
     /// The scalar's piece.
     pub(in crate::update) piece: usize,
-    /// The scalar's bytes, quotes included.
-    pub(in crate::update) range: Range<usize>,
 }
 
 /// What a file holds.
@@ -62,7 +60,7 @@ pub(in crate::update) fn find(bytes: &[u8]) -> Places<'_> {
         let row = Row { text, start, end, key: at + offset };
         match row.place(&found.reading, &nodes, &comments) {
             Ok(Some((marker, node))) => {
-                let place = Place { marker, line: lines.line(start), piece: node.piece, range: node.range.clone() };
+                let place = Place { marker, line: lines.line(start), piece: node.piece };
                 found.places.push(place);
             }
             Ok(None) => {}

@@ -29,7 +29,8 @@ impl Style {
         let key = model.and_then(|(key, _)| chosen(sheet, key)).unwrap_or(ScalarStyle::Plain);
         let name = model.and_then(|(_, value)| chosen(sheet, value)).unwrap_or(ScalarStyle::Plain);
         let alike = |key: &str| items.iter().rev().find_map(|item| chosen(sheet, pair(*item, key)?.1));
-        let value = alike("newTag").or_else(|| alike("digest")).unwrap_or(name);
+        let any = |key: &str| items.iter().rev().find_map(|item| Some(sheet.scalar(pair(*item, key)?.1)?.1));
+        let value = alike("newTag").or_else(|| alike("digest")).or_else(|| any("newTag")).unwrap_or(name);
         Self { key, name, value, quotes: edit::favourite_quotes(sheet.reading) }
     }
 
