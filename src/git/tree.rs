@@ -167,7 +167,7 @@ pub(super) fn entries(repository: &Repository, tree: ObjectId) -> Result<Vec<Ent
         .collect())
 }
 
-fn kind(entry: &git2::TreeEntry<'_>) -> Kind {
+pub(super) fn kind(entry: &git2::TreeEntry<'_>) -> Kind {
     match entry.filemode() {
         0o040000 => Kind::Folder,
         0o120000 => Kind::Symlink,
