@@ -152,7 +152,7 @@ fn a_walk_ends_at_its_limits_and_where_the_visitor_wants() {
     let head = commit_id(head);
     for _ in 0..2 {
         let (found, cut) = walked(&mirror, &head, &["x", "y"], Depth { commits: 50, changes: 100 });
-        assert_eq!((found[0].len(), found[1].len(), cut), (5, 0, vec![1, 0]), "the fifty newest commits");
+        assert_eq!((found[0].len(), found[1].len(), cut), (5, 0, vec![0, 1]), "the fifty newest commits");
     }
     let (found, cut) = walked(&mirror, &head, &["x", "y"], Depth { commits: 1000, changes: 3 });
     assert_eq!((found[0].len(), found[1].len(), cut), (3, 1, vec![0]));
