@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use git2::{Oid, Repository, Tree, TreeEntry};
 
@@ -103,33 +104,44 @@ impl Compare<'_, '_, '_> {
         here: Option<Oid>,
         there: Option<Oid>,
         depth: usize,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
     ) -> Result<(), Error> {
-        if here == there {
+        if here == there || range.is_empty() {
             return Ok(());
         }
         // The shortest come first: the folder's own path is no file on either side.
         let asked = self.asked;
-        let part = move |index: usize| asked[index].0.get(depth).copied();
         let mut at = range.start + asked[range.clone()].partition_point(|(parts, _)| parts.len() <= depth);
         let entries = here.map_or(Ok(0), |id| self.open(id).map(Tree::len))?;
-        let passed = if (range.len() * LOOKUP) > entries { Some(self.changed(here, there)?) } else { None };
-        while at < range.end {
-            let name = part(at).unwrap_or_default();
-            let end = at + asked[at..range.end].partition_point(|(parts, _)| parts.get(depth) == Some(&name));
-            let (left, right) = match &passed {
-                Some(changed) => changed.get(name.as_bytes()).copied().unwrap_or_default(),
-                None => (self.find(here, name)?, self.find(there, name)?),
-            };
-            if left != right {
-                let leaves = at + asked[at..end].partition_point(|(parts, _)| parts.len() == depth + 1);
-                let differing = (at..leaves).filter(|index| asked[*index].1 != file(right));
-                self.differing.extend(differing.map(|index| (index, file(right))));
-                self.folder(folder(left), folder(right), depth + 1, leaves..end)?;
+        if range.len() * LOOKUP > entries {
+            for (name, (left, right)) in self.changed(here, there)? {
+                let rest = &asked[at..range.end];
+                let start = rest.partition_point(|(parts, _)| parts[depth].as_bytes() < name.as_slice());
+                let end = rest.partition_point(|(parts, _)| parts[depth].as_bytes() <= name.as_slice());
+                self.entry(left, right, depth, at + start..at + end)?;
             }
+            return Ok(());
+        }
+        while at < range.end {
+            let name = asked[at].0[depth];
+            let end = at + asked[at..range.end].partition_point(|(parts, _)| parts[depth] == name);
+            let (left, right) = (self.find(here, name)?, self.find(there, name)?);
+            self.entry(left, right, depth, at..end)?;
             at = end;
         }
         Ok(())
+    }
+
+    /// Compares what stands under one name; all paths of `range` are it or go through it.
+    fn entry(&mut self, left: Found, right: Found, depth: usize, range: Range<usize>) -> Result<(), Error> {
+        if left == right || range.is_empty() {
+            return Ok(());
+        }
+        let asked = self.asked;
+        let leaves = range.start + asked[range.clone()].partition_point(|(parts, _)| parts.len() == depth + 1);
+        let differing = (range.start..leaves).filter(|index| asked[*index].1 != file(right));
+        self.differing.extend(differing.map(|index| (index, file(right))));
+        self.folder(folder(left), folder(right), depth + 1, leaves..range.end)
     }
 
     fn find(&mut self, tree: Option<Oid>, name: &str) -> Result<Found, Error> {
