@@ -1,6 +1,6 @@
 //! LOOP 1b: decisions → edits → commit → push → ImageUpdate status → wakes loop two.
 //!
-//! 1. choices of the namespace's policies  2. batch window  3. marked files of the head (git, from the mirror)
+//! 1. choices of the namespace's policies  2. batch window  3. marked and targeted files of the head (git, from the mirror)
 //! 4. edits (pure)  5. message (pure)  6. commit (git, no network)  7. compare-and-swap push (git, one request);
 //!    the branch moved: read it again and go back to 3  8. status, event (pure, cluster)  9. wake loop two
 
@@ -16,6 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 pub mod marker;
 pub mod scalar;
 pub mod edit;
+pub mod target;
 pub mod lint;
 pub mod diff;
 pub mod trailers;
@@ -29,12 +30,13 @@ use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
-use crate::git::{self, Mirror, NewCommit, Person, Pushed};
+use crate::git::{self, Entry, Kind, Mirror, NewCommit, ObjectId, Person, Pushed};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
-use batch::{Batch, Settled};
+use batch::{Aims, Batch, Content, Settled};
 use edit::{Choices, Known};
 use status::Outcome;
+use target::Target;
 
 /// How often a lost race is run again at once before the scheduler takes over.
 const RACES: u32 = 20;
@@ -51,7 +53,7 @@ pub struct Remembered {
     waiting: Option<(Choices, Instant)>,
 }
 
-/// Brings the marked values of one ImageUpdate's repository up to date.
+/// Brings the marked and targeted values of one ImageUpdate's repository up to date.
 pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Action {
     let now = clock::now();
     let mut memory = context.updates.get(&*update);
@@ -215,7 +217,7 @@ struct Made {
     commit: Option<CommitId>,
 }
 
-/// Reads the marked files of a head and makes the commit; no network, but disk, so not on an async worker.
+/// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
 async fn make(
     update: ImageUpdate,
     mirror: Mirror,
@@ -224,12 +226,26 @@ async fn make(
     settled: Arc<Mutex<Settled>>,
 ) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
-        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
-        let files: Vec<_> = found.iter().map(|file| (file.path.clone(), file.id.to_string())).collect();
         let namespace = update.namespace().unwrap_or_default();
+        let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
+        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
+        let mut ids: BTreeMap<String, ObjectId> = found.iter().map(|file| (file.path.clone(), file.id)).collect();
+        let marked = found.into_iter().map(|file| (file.path, file.id.to_string())).collect();
+        let mut look = |path: &str| -> Result<Content, git::Error> {
+            let entry = mirror.find(&head, path)?;
+            ids.extend(entry.as_ref().map(|entry| (path.to_owned(), entry.id)));
+            Ok(content(entry))
+        };
+        let sources = batch::sources(marked, &targets, &mut look)?;
+        let read = &mut |path: &str| match mirror.blob(ids[path]) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(git::Error::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let aims = Aims { choices: &choices, namespace: Some(&namespace), targets: &targets };
         let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = &mut |index: usize| mirror.blob(found[index].id);
-        let batch = batch::edit_new(&files, read, &choices, Some(&namespace), &mut settled)?;
+        let mut batch = batch::edit_new(&sources, read, &aims, &mut settled)?;
+        batch.problems.splice(0..0, wrong);
         if batch.changes.is_empty() {
             return Ok(Made { batch, commit: None });
         }
@@ -253,6 +269,17 @@ async fn make(
             reason: Reason::InternalError,
             message: format!("the edit broke off: {error}"),
         }),
+    }
+}
+
+/// What a target finds at its path.
+fn content(entry: Option<Entry>) -> Content {
+    match entry.map(|entry| (entry.kind, entry.id)) {
+        Some((Kind::File | Kind::Executable, id)) => Content::File(id.to_string()),
+        Some((Kind::Folder, _)) => Content::Nothing("it is a folder"),
+        Some((Kind::Symlink, _)) => Content::Nothing("it is a symbolic link: name the file that it leads to"),
+        Some((Kind::Submodule, _)) => Content::Nothing("it is a submodule: its files are another repository's"),
+        None => Content::Nothing("there is no such file"),
     }
 }
 
@@ -295,8 +322,7 @@ async fn tell(
         notes.push((Severity::Normal, Reason::Committed, note));
     }
     if status.problems != before.problems && !status.problems.is_empty() {
-        let listed: Vec<String> =
-            status.problems.iter().take(5).map(|p| format!("{}:{}: {}", p.file, p.line, p.reason)).collect();
+        let listed: Vec<String> = status.problems.iter().take(5).map(ToString::to_string).collect();
         notes.push((Severity::Warning, Reason::UpdateProblems, listed.join("; ")));
     }
     if let Err(failure) = outcome

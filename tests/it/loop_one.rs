@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         trial("loop one: a hook refuses the push", a_hook_refuses_the_push),
         trial("loop one: a broken file does not hold the others", a_broken_file_does_not_hold_the_others),
         trial("loop one: choices within the window share a commit", choices_within_the_window_share_a_commit),
+        trial("loop one: targets and a marker share a commit", targets_and_a_marker_share_a_commit),
         trial("loop one: a proposal branch follows main", a_proposal_branch_follows_main),
         trial("loop one: policies that do not count are problems", policies_that_do_not_count_are_problems),
     ]
@@ -176,6 +177,49 @@ async fn choices_within_the_window_share_a_commit(world: World) {
     let log = repo.log();
     assert_eq!((log.len(), bumps(&log).len()), (2, 5), "{log:#?}");
     assert!(log[0].message.starts_with("chore: 5 in fleet\n\n"), "{}", log[0].message);
+}
+
+async fn targets_and_a_marker_share_a_commit(world: World) {
+    world.push("app", &["1.0.0", "1.1.0"]).await;
+    let image = world.image("app");
+    let kustomization = format!("resources: [app.yaml]\nimages:\n  - name: '{image}' # ours\n");
+    let values = "# values\nimage: {tag: 1.0.0}\n";
+    let marked_file = marked(&world, "app", "1.0.0");
+    let files = [
+        ("apps/kustomization.yaml", kustomization.as_str()),
+        ("chart/values.yaml", values),
+        ("chart/values.json", "{\"image\":\"x\"}"),
+        ("apps/marked.yaml", &marked_file),
+    ];
+    let repo = world.repo("fleet", &files);
+    config_repo(&world, &repo).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    let targets = format!(
+        "targets: [{{file: apps/kustomization.yaml, kustomizeImage: '{image}', policy: app}}, \
+         {{file: chart/values.yaml, key: image.tag, field: tag, policy: app}}, \
+         {{file: chart/values.json, key: image, policy: app}}]"
+    );
+    image_update(&world, &format!("path: ./apps, batchWindow: 10ms, {targets}")).await;
+    let _tagboat = world.tagboat().await;
+    in_git(&repo, "apps/marked.yaml", ":1.1.0 ").await;
+    let update: ImageUpdate = ready(&world, "fleet", "True", Reason::Succeeded).await;
+    assert_eq!((repo.log().len(), bumps(&repo.log()).len()), (2, 4), "{:#?}", repo.log());
+    let status = update.status.unwrap();
+    assert_eq!((status.markers, status.problems), (Some(4), Vec::new()));
+    let now = |path: &str| repo.file_at_head(path).unwrap();
+    assert_eq!(now("apps/kustomization.yaml"), format!("{kustomization}    newTag: '1.1.0'\n"));
+    assert_eq!(now("chart/values.yaml"), values.replace("1.0.0", "1.1.0"));
+    assert_eq!(now("chart/values.json"), format!("{{\"image\":\"{image}:1.1.0\"}}"));
+
+    // A target that names nothing any more is a problem; the others go on.
+    repo.commit(&[("chart/values.yaml", "image: {}\n")], "no tag");
+    let update: ImageUpdate = ready(&world, "fleet", "False", Reason::UpdateProblems).await;
+    let said = "chart/values.yaml:1: target key image.tag: there is no key tag here";
+    assert_eq!(message(&update), said);
+    event(&world, "fleet", Reason::UpdateProblems, &[said]).await;
+    world.push("app", &["1.2.0"]).await;
+    in_git(&repo, "apps/kustomization.yaml", "newTag: '1.2.0'").await;
+    in_git(&repo, "chart/values.json", ":1.2.0").await;
 }
 
 async fn a_proposal_branch_follows_main(world: World) {
