@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::marker::Field;
+use super::edit::Field;
+use super::edit::values::Place;
 use super::trailers::Recorded;
 use crate::api::image_policy::OnRevert;
 use crate::api::image_update::{ChangeStatus, HoldStatus};
@@ -23,12 +24,8 @@ pub struct Asked {
     pub file: String,
     /// The value's line.
     pub line: u32,
-    /// `namespace:name` of its policy.
-    pub policy: String,
-    /// Which part of the image it is.
-    pub field: Field,
-    /// Which of the file's values with this policy and field, from 0.
-    pub ordinal: usize,
+    /// Which of the file's values it is.
+    pub place: Place,
     /// The value at the head.
     pub now: String,
     /// The value that the policy wants.
@@ -97,7 +94,8 @@ impl<'a> Search<'a> {
             self.gap = None;
             return same;
         }
-        let Some((side, before)) = seen.before.iter().enumerate().find_map(|(side, b)| Some((side, b.as_ref()?))) else {
+        let Some((side, before)) = seen.before.iter().enumerate().find_map(|(side, b)| Some((side, b.as_ref()?)))
+        else {
             self.gap.get_or_insert_with(|| seen.cause.clone());
             return Some(0);
         };
@@ -126,7 +124,7 @@ impl<'a> Search<'a> {
     }
 
     fn is_in(&self, recorded: &Recorded) -> bool {
-        let Asked { file, policy, field, .. } = self.asked;
+        let Asked { file, place: Place { policy, field, .. }, .. } = self.asked;
         recorded.file == *file
             && recorded.policy == *policy
             && recorded.field == field.to_string()
@@ -147,7 +145,8 @@ impl<'a> Search<'a> {
 
 impl Asked {
     fn is_of(&self, change: &ChangeStatus) -> bool {
-        change.file == self.file && change.policy == self.policy && change.field == self.field.to_string()
+        let Place { policy, field, .. } = &self.place;
+        change.file == self.file && change.policy == *policy && change.field == field.to_string()
     }
 
     fn held(&self, cause: &Cause, how: String) -> HoldStatus {
@@ -161,8 +160,8 @@ impl Asked {
         HoldStatus {
             file: self.file.clone(),
             line: self.line,
-            policy: self.policy.clone(),
-            field: self.field.to_string(),
+            policy: self.place.policy.clone(),
+            field: self.place.field.to_string(),
             value: self.choice.clone(),
             by,
             at,
@@ -179,7 +178,8 @@ impl Asked {
         is_lost: &mut dyn FnMut(&CommitId) -> Result<bool, E>,
     ) -> Result<Option<HoldStatus>, E> {
         let is_it = |hold: &&HoldStatus| {
-            let is_here = hold.file == self.file && hold.policy == self.policy && hold.field == self.field.to_string();
+            let Place { policy, field, .. } = &self.place;
+            let is_here = hold.file == self.file && hold.policy == *policy && hold.field == field.to_string();
             is_here && hold.line == self.line && (hold.value == self.choice || self.on_revert == OnRevert::Hold)
         };
         match holds.iter().find(is_it) {

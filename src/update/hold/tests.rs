@@ -10,9 +10,7 @@ fn asked(on_revert: OnRevert, now: &str, choice: &str) -> Asked {
     Asked {
         file: "app.yaml".into(),
         line: 3,
-        policy: "web:app".into(),
-        field: Field::Tag,
-        ordinal: 0,
+        place: Place { policy: "web:app".into(), field: Field::Tag, who: "the marker".into(), ordinal: 0 },
         now: now.into(),
         choice: choice.into(),
         on_revert,
@@ -68,7 +66,12 @@ fn what_a_person_moved_away_from_is_held() {
         ("1.1", "1.2", vec![], ""),
         // Reverting the revert, and reverting that.
         ("1.1", "1.2", vec!["Ann 1.2>1.1", "Bob 1.1>1.2", "Cid 1.2>1.1", "us 1.1>1.2"], away),
-        ("1.1", "1.2", vec!["Ann 1.15>1.1", "Bob 1.2>1.15", "us 1.1>1.2"], "moved from 1.2 to 1.15 by Bob in 00000001 (why)"),
+        (
+            "1.1",
+            "1.2",
+            vec!["Ann 1.15>1.1", "Bob 1.2>1.15", "us 1.1>1.2"],
+            "moved from 1.2 to 1.15 by Bob in 00000001 (why)",
+        ),
         // Whoever wrote it: a squash without trailers, a person, the first commit.
         ("1.1", "1.2", vec!["Ann 1.2>1.1", "Bob 1.1>1.2", "Bob ->1.1"], away),
         ("1.1", "1.2", vec!["Ann 1.2>1.1", "Bob ->1.2"], away),
@@ -99,7 +102,12 @@ fn a_value_that_was_not_there_for_a_while() {
 #[test]
 fn a_merge_is_a_step_only_where_it_has_its_own_value() {
     let mine = asked(SkipTag, "1.1", "1.2");
-    check(&mine, &["Bob 1.2|1.1>1.1", "Ann 1.2>1.1", "us 1.1>1.2"], &[], "moved from 1.2 to 1.1 by Ann in 00000001 (why)");
+    check(
+        &mine,
+        &["Bob 1.2|1.1>1.1", "Ann 1.2>1.1", "us 1.1>1.2"],
+        &[],
+        "moved from 1.2 to 1.1 by Ann in 00000001 (why)",
+    );
     check(&mine, &["Bob 1.2|1.0>1.1"], &[], "moved from 1.2 to 1.1 by Bob in 00000000 (why)");
     check(&mine, &["Bob -|1.2>1.1"], &[], "moved from 1.2 to 1.1 by Bob in 00000000 (why)");
     let side = |before: [&str; 2]| {
@@ -113,7 +121,8 @@ fn a_merge_is_a_step_only_where_it_has_its_own_value() {
 fn a_step_forward_holds_until_the_choice_is_newer() {
     let past = ["Ann 1.2>1.5", "us 1.1>1.2"];
     let forward = "moved forward to 1.5 by Ann in 00000000 (why)";
-    for (choice, expected) in [("1.3", forward), ("1.6", ""), ("1.2", "moved from 1.2 to 1.5 by Ann in 00000000 (why)")] {
+    for (choice, expected) in [("1.3", forward), ("1.6", ""), ("1.2", "moved from 1.2 to 1.5 by Ann in 00000000 (why)")]
+    {
         check(&asked(SkipTag, "1.5", choice), &past, &[], expected);
     }
     let two = ["Ann 1.4>1.5", "Bob 1.2>1.4", "us 1.1>1.2"];

@@ -55,7 +55,10 @@ fn a_release_lasts_until_it_is_used_up() {
     // Remembered, it needs no asking.
     assert_eq!(settle(&holds, &[], &settled.used, None, &none), settled);
     // Nothing to release any more, or another value: forgotten.
-    assert_eq!(settle(&holds[1..], &[], &settled.used, None, &none), Settled { stands: vec![true], ..Settled::default() });
+    assert_eq!(
+        settle(&holds[1..], &[], &settled.used, None, &none),
+        Settled { stands: vec![true], ..Settled::default() }
+    );
     let next = [(hold("web:app", "1.3"), SkipTag)];
     assert_eq!(settle(&next, &[], &settled.used, None, &none).stands, [true]);
     // Under Hold the choice may move on meanwhile.
