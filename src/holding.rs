@@ -17,7 +17,7 @@ use crate::update::batch::{Batch, Holding};
 use crate::update::edit::values::{Place, Probe, Value, Wanted};
 use crate::update::edit::{self, Choices, Known, Wishes};
 use crate::update::hold::release::{self, Release};
-use crate::update::hold::{Asked, Cause, Search, Seen, tag_of};
+use crate::update::hold::{Asked, Cause, Search, Seen, tag_of, with_their_tags};
 use crate::update::target::Target;
 use crate::update::trailers::{self, Recorded};
 use crate::watch::decide;
@@ -188,7 +188,8 @@ impl Look<'_> {
             };
             held.extend(found.map(|hold| (index, hold)));
         }
-        Ok(held)
+        let asked: Vec<&Asked> = open.iter().map(|open| &open.asked).collect();
+        Ok(with_their_tags(&asked, held))
     }
 
     /// The hold of a value that our last commit had, when a person made the branch go another way. Proposals go their own way.

@@ -214,6 +214,22 @@ impl Asked {
     }
 }
 
+/// A name and a digest belong to a tag: where a file would get the tag of another choice than the one that is held, they go with
+/// it. `held` are places in `asked`; the remaining ones are returned.
+pub fn with_their_tags(asked: &[&Asked], held: Vec<(usize, HoldStatus)>) -> Vec<(usize, HoldStatus)> {
+    let leads = |asked: &Asked| matches!(asked.place.field, Field::Image | Field::Tag);
+    let is_held = |index: usize| held.iter().any(|(held, _)| *held == index);
+    let stays = |index: usize| {
+        let one = asked[index];
+        let is_sibling =
+            |other: &Asked| other.file == one.file && other.place.policy == one.place.policy && leads(other);
+        let mut siblings = (0..asked.len()).filter(|other| is_sibling(asked[*other])).peekable();
+        leads(one) || siblings.peek().is_none() || siblings.any(is_held)
+    };
+    let stay: Vec<bool> = held.iter().map(|(index, _)| stays(*index)).collect();
+    held.into_iter().zip(stay).filter(|(_, stays)| *stays).map(|(held, _)| held).collect()
+}
+
 /// The tag in a value, if it is of a field that has one.
 pub fn tag_of(field: Field, value: &str) -> Option<String> {
     match field {

@@ -136,3 +136,6 @@ impl Mark {
 pub(super) fn hold_back(claims: &mut Vec<Claim>, held: &[Wanted]) {
     claims.retain(|claim| claim.splices.is_empty() || !held.iter().any(|held| held.claim == Mark::of(claim)));
 }
+
+#[cfg(test)]
+mod tests;

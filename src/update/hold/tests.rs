@@ -168,6 +168,24 @@ fn a_rewritten_branch_is_known_by_the_commit_that_is_gone() {
 }
 
 #[test]
+fn a_name_and_a_digest_go_with_their_tag() {
+    let of = |file: &str, field: Field| {
+        let asked = asked(SkipTag, "1.1", "1.2");
+        Asked { file: file.into(), place: Place { field, ..asked.place.clone() }, ..asked }
+    };
+    let all =
+        [of("a", Field::Name), of("a", Field::Tag), of("a", Field::Digest), of("b", Field::Name), of("c", Field::Tag)];
+    let all: Vec<&Asked> = all.iter().collect();
+    let hold = held(all[0], &["Ann 1.2>1.1"], &[]).unwrap();
+    let left = |held: &[usize]| -> Vec<usize> {
+        let held = held.iter().map(|index| (*index, hold.clone())).collect();
+        with_their_tags(&all, held).into_iter().map(|(index, _)| index).collect()
+    };
+    assert_eq!(left(&[0, 1, 2, 3, 4]), [0, 1, 2, 3, 4]);
+    assert_eq!(left(&[0, 2, 3]), [3], "a gets another tag, b has none");
+}
+
+#[test]
 fn the_tag_of_a_value() {
     assert_eq!(tag_of(Field::Tag, "1.2"), Some("1.2".into()));
     assert_eq!(tag_of(Field::Image, "x.io:5000/app:1.2"), Some("1.2".into()));
