@@ -27,7 +27,7 @@ mod tests;
 pub use commit::NewCommit;
 pub use error::Error;
 pub use grep::Found;
-pub use history::{Depth, Version};
+pub use history::{Depth, Version, Visit};
 pub use mirror::Mirror;
 pub use push::Pushed;
 pub use tree::{BLOB_LIMIT, CommitInfo, Entry, Kind, Person};

@@ -58,8 +58,10 @@ pub struct Look<'a> {
     pub policies: &'a Policies,
     /// All targets.
     pub targets: &'a [Target],
-    /// Whether our commits go to the branch that is read.
-    pub is_direct: bool,
+    /// The branch that is read.
+    pub source: &'a str,
+    /// The branch that our commits go to.
+    pub target: &'a str,
     /// Whether the markers of a file count.
     pub is_marked: &'a dyn Fn(&str) -> bool,
 }
@@ -175,13 +177,17 @@ impl Look<'_> {
         if let Some(first) = cut.first() {
             tracing::warn!("the history of {} is too long to be searched to its end for reverts", paths[*first]);
         }
+        // What is known of another branch says nothing about this one.
+        let seen = self.status.observed_revision.as_ref().map(|seen| seen.branch.as_str());
+        let told: &[HoldStatus] =
+            if seen.is_some_and(|seen| [self.source, self.target].contains(&seen)) { &self.status.holds } else { &[] };
         let mut lost = Lost { look: self, known: HashMap::new() };
         let mut held = Vec::new();
         for (index, search) in searches.into_iter().enumerate() {
             let asked = &open[index].asked;
             let found = match search.held() {
                 Some(found) => Some(found),
-                None => match asked.told(&self.status.holds, &mut |commit| lost.is(commit))? {
+                None => match asked.told(told, &mut |commit| lost.is(commit))? {
                     Some(told) => Some(told),
                     None => self.rewritten(&mut lost, &mut reader, &open[index])?,
                 },
@@ -199,7 +205,8 @@ impl Look<'_> {
         reader: &mut Reader<'_>,
         open: &Open,
     ) -> Result<Option<HoldStatus>, Error> {
-        let Some(pushed) = self.status.last_push_commit.as_ref().filter(|_| self.is_direct) else {
+        let was_here = self.target == self.source && self.status.last_push_branch.as_deref() == Some(self.source);
+        let Some(pushed) = self.status.last_push_commit.as_ref().filter(|_| was_here) else {
             return Ok(None);
         };
         if !lost.is(pushed)? {

@@ -199,8 +199,8 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
-        let Made { mut batch, commit } =
-            make(task.clone(), grounded.mirror.clone(), head.clone(), target == source).await?;
+        let branches = [source.clone(), target.clone()];
+        let Made { mut batch, commit } = make(task.clone(), grounded.mirror.clone(), head.clone(), branches).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
@@ -244,7 +244,7 @@ struct Made {
 }
 
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
-async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, is_direct: bool) -> Result<Made, Failure> {
+async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, [source, target]: [String; 2]) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
         let Task { update, wants, status, settled } = &*task;
         let Wants { choices, chosen_at, policies } = &**wants;
@@ -268,9 +268,11 @@ async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, is_direct: bool) 
         let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = batch::edit_new(&sources, read, &aims, &mut settled)?;
         batch.problems.splice(0..0, wrong);
-        let is_marked = &|path: &str| sources.iter().any(|source| source.path == path && source.is_marked);
+        let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
+        let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
         let (mirror, head, targets) = (&mirror, &head, &*targets);
-        let look = Look { mirror, head, update, status, choices, policies, targets, is_direct, is_marked };
+        let (source, target) = (&*source, &*target);
+        let look = Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked };
         look.hold_back(&mut batch)?;
         if batch.changes.is_empty() {
             return Ok(Made { batch, commit: None });

@@ -246,6 +246,9 @@ pub struct ImageUpdateStatus {
     /// The last commit that was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push_commit: Option<CommitId>,
+    /// The branch that it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_push_branch: Option<String>,
     /// When it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push_time: Option<DateTime<Utc>>,

@@ -1,6 +1,7 @@
 //! Which commits changed a file, newest first. In: a head, paths, and a visitor that says which parent to go on with. Out: each
 //! change to the visitor, once. Decides nothing; remembers long stretches without a change, so that they are walked once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use git2::{Oid, Repository, Tree};
@@ -51,6 +52,9 @@ pub struct Version {
     pub before: Vec<Option<ObjectId>>,
 }
 
+/// Is shown a change of a path (by its index); names the parent to go on with.
+pub type Visit<'v> = dyn FnMut(usize, &Version) -> Result<Option<usize>, Error> + 'v;
+
 impl Mirror {
     /// Walks from `head` to older commits and shows `visit` those that changed a path, newest first for each path (by its index;
     /// a path may be given twice). `visit` names the parent to go on with, or nothing when it has seen enough of this path. A
@@ -66,7 +70,7 @@ impl Mirror {
         head: &CommitId,
         paths: &[&str],
         depth: Depth,
-        visit: &mut dyn FnMut(usize, &Version) -> Result<Option<usize>, Error>,
+        visit: &mut Visit<'_>,
     ) -> Result<Vec<usize>, Error> {
         let mut walk = Walk::new(paths, depth)?;
         self.with(|repository| walk.start(repository, oid(head)?))?;
@@ -179,6 +183,9 @@ impl<'p> Walk<'p> {
         id: Oid,
         cursors: Vec<Cursor>,
     ) -> Result<Vec<Cursor>, Error> {
+        if !skips.begin_at(id) && cursors.iter().all(|cursor| cursor.depth < self.limit.commits) {
+            return Ok(cursors);
+        }
         let mut staying = Vec::with_capacity(cursors.len());
         for mut cursor in cursors {
             if let Some((to, commits)) = skips.take(self.paths[cursor.index], id) {
@@ -273,7 +280,10 @@ impl<'p> Walk<'p> {
     fn put(&mut self, repository: &Repository, cursors: Vec<Cursor>, at: Oid) -> Result<(), Error> {
         if !cursors.is_empty() {
             let time = repository.find_commit(at).map_err(Error::storage)?.time().seconds();
-            self.open.entry((time, at)).or_default().extend(cursors);
+            match self.open.entry((time, at)) {
+                Entry::Vacant(free) => drop(free.insert(cursors)),
+                Entry::Occupied(mut there) => there.get_mut().extend(cursors),
+            }
         }
         Ok(())
     }

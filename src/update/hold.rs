@@ -106,7 +106,8 @@ impl<'a> Search<'a> {
         }
         let cause = self.gap.take().unwrap_or_else(|| seen.cause.clone());
         if *before == self.asked.choice {
-            self.held = Some(self.asked.held(&cause, format!("moved from {before} to {}", self.value)));
+            self.held =
+                Some(self.asked.held(&cause, format!("moved from {} to {}", shown(before), shown(&self.value))));
             return None;
         }
         self.mover.get_or_insert(cause);
@@ -136,11 +137,18 @@ impl<'a> Search<'a> {
         let Some(mover) = &self.mover else { return };
         let now = &self.asked.now;
         if self.asked.on_revert == OnRevert::Hold {
-            self.held = Some(self.asked.held(mover, format!("moved from {value} to {now}, and onRevert is Hold")));
+            self.held = Some(
+                self.asked.held(mover, format!("moved from {} to {}, and onRevert is Hold,", shown(value), shown(now))),
+            );
         } else if self.asked.is_newer {
             self.held = Some(self.asked.held(mover, format!("moved forward to {now}")));
         }
     }
+}
+
+/// A value for people.
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "nothing" } else { value }
 }
 
 impl Asked {

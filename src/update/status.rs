@@ -67,6 +67,7 @@ pub fn next(
         Ok(Outcome::Pushed { commit, branch, batch }) => {
             status.observed_revision = Some(Revision { branch: branch.clone(), commit: commit.clone() });
             status.last_push_commit = Some(commit.clone());
+            status.last_push_branch = Some(branch.clone());
             status.last_push_time = Some(now);
             status.last_changes = batch.changes.iter().take(LISTED).map(change).collect();
             seen(&mut status, batch)

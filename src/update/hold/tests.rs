@@ -135,7 +135,7 @@ fn a_step_forward_holds_until_the_choice_is_newer() {
 #[test]
 fn on_revert_hold_holds_whatever_is_chosen_next() {
     let past = ["Ann 1.2>1.1", "us 1.1>1.2"];
-    let held = "moved from 1.2 to 1.1, and onRevert is Hold by Ann in 00000000 (why)";
+    let held = "moved from 1.2 to 1.1, and onRevert is Hold, by Ann in 00000000 (why)";
     check(&asked(Hold, "1.1", "1.3"), &past, &[], held);
     check(&asked(Hold, "1.1", "1.2"), &past, &[], "moved from 1.2 to 1.1 by Ann in 00000000 (why)");
     check(&asked(Hold, "1.1", "1.3"), &["Ann 1.2>1.1", "Bob 1.1>1.2"], &["1.2"], held);
