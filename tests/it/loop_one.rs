@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
+use serde_json::json;
 use tagboat::api::condition::Reason;
 use tagboat::api::{ConfigRepo, ImageUpdate};
 
@@ -200,6 +202,20 @@ async fn targets_and_a_marker_share_a_commit(world: World) {
          {{file: chart/values.json, key: image, policy: app}}]"
     );
     image_update(&world, &format!("path: ./apps, batchWindow: 10ms, {targets}")).await;
+    for (wrong, said) in [
+        (json!({"file": "a.yaml", "policy": "app"}), "exactly one"),
+        (json!({"file": "a.yaml", "policy": "app", "key": "a", "kustomizeImage": "b"}), "exactly one"),
+        (json!({"file": "a.yaml", "policy": "app", "kustomizeImage": "b", "field": "tag"}), "field goes with key"),
+        (json!({"file": "a.json", "policy": "app", "kustomizeImage": "b"}), "use key in a JSON file"),
+        (json!({"file": "a/../b.yaml", "policy": "app", "key": "a"}), "without .."),
+        (json!({"file": "/b.yaml", "policy": "app", "key": "a"}), "without .."),
+        (json!({"file": "a.yaml", "policy": "other/app", "key": "a"}), "of this namespace"),
+        (json!({"file": "a.yaml", "policy": "app", "kustomizeImage": "a b"}), "without blanks"),
+    ] {
+        let patch = Patch::Merge(json!({"spec": {"targets": [wrong]}}));
+        let refused = world.api::<ImageUpdate>().patch("fleet", &PatchParams::default(), &patch).await.unwrap_err();
+        assert!(refused.to_string().contains(said), "{refused}");
+    }
     let _tagboat = world.tagboat().await;
     in_git(&repo, "apps/marked.yaml", ":1.1.0 ").await;
     let update: ImageUpdate = ready(&world, "fleet", "True", Reason::Succeeded).await;
