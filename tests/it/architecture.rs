@@ -15,6 +15,7 @@ const JOINTS: [&str; 12] = [
     "authenticating",
     "inquiring",
     "looking",
+    "holding",
     "rendering",
     "observing",
     "applying",
