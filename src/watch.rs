@@ -192,6 +192,10 @@ async fn judge(
         login.refused(&context.cloud);
     }
     memory.login = Some((login, read));
+    // All policies of a list come back together, so that they share the next one as well.
+    if let Some(begun) = memory.seen.begun.take().filter(|_| memory.progress.asked.is_some()) {
+        memory.progress.asked = Some(begun);
+    }
     looked.map_err(Failure::from)
 }
 
