@@ -79,6 +79,9 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
     let mut again = match &outcome {
         Ok(Outcome::Waiting { left }) => *left,
+        Ok(Outcome::Resting { until, .. }) => {
+            (*until - now.wall).to_std().unwrap_or_default().max(Duration::from_secs(1))
+        }
         // Nothing to poll: a choice or the branch wakes it.
         Ok(_) => Duration::from_secs(24 * 3600),
         Err(failure) => {
@@ -133,11 +136,16 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
-    let task =
-        Task { update: update.clone(), wants: wants.clone(), status: before.clone(), settled: memory.settled.clone() };
+    let task = Task {
+        update: update.clone(),
+        wants: wants.clone(),
+        status: before.clone(),
+        settled: memory.settled.clone(),
+        rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
+    };
     let (outcome, revision) = write(Arc::new(task), context, grounded).await?;
     memory.waiting = None;
-    memory.compared = Some((wants, revision));
+    memory.compared = Some((wants, revision)).filter(|_| !matches!(outcome, Outcome::Resting { .. }));
     Ok(outcome)
 }
 
@@ -188,6 +196,8 @@ struct Task {
     /// The status as it is.
     status: ImageUpdateStatus,
     settled: Arc<Mutex<Settled>>,
+    /// Until when nothing may be pushed.
+    rests: Option<DateTime<Utc>>,
 }
 
 /// Edits, commits and pushes until the branch holds the choices.
@@ -197,6 +207,12 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     let repo = update.spec.config_repo_ref.name.clone();
     let source = grounded.revision.branch.clone();
     let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
+    // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own.
+    let turn = context.writers.turn(&grounded.remote.url, &target);
+    let _turn = turn.lock().await;
+    if let Some(now) = context.ground.head(&namespace, &repo) {
+        grounded = now;
+    }
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
         let branches = [source.clone(), target.clone()];
@@ -204,6 +220,9 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
+        if let Some(until) = task.rests {
+            return Ok((Outcome::Resting { until, batch }, grounded.revision));
+        }
         let url = &grounded.remote.url;
         let old = if target == source {
             Some(head)
@@ -246,7 +265,7 @@ struct Made {
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
 async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, [source, target]: [String; 2]) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
-        let Task { update, wants, status, settled } = &*task;
+        let Task { update, wants, status, settled, .. } = &*task;
         let Wants { choices, chosen_at, policies } = &**wants;
         let namespace = update.namespace().unwrap_or_default();
         let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
