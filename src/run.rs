@@ -87,8 +87,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = config(options.kubeconfig.as_deref()).await?;
     let seat = options.election.as_ref().map(|election| election.seat(&config)).transpose()?;
     let make_client = || Client::try_from(config.clone()).context("make the client of the API server");
+    let client = make_client()?;
     // A connection of its own, so that no other request keeps a renewal waiting.
-    let (client, electing) = (make_client()?, Cluster::new(make_client()?));
+    let seat = seat.map(|seat| anyhow::Ok((seat, Cluster::new(make_client()?)))).transpose()?;
     let listener = http::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let (jobs, spawned) = mpsc::unbounded_channel();
     let flows = Flows::new(&client, options.namespace.as_deref(), options.concurrency);
@@ -120,9 +121,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let signs = (listed.subscribe(), leads.subscribe());
         let begun = stop.clone().run_until_cancelled_owned(ready(signs, start, readiness, context));
         tasks.spawn(begun.map(|_| Ok(())));
-        if let Some(seat) = seat.clone() {
-            let (electing, stop) = (electing.clone(), stop.clone());
-            tasks.spawn(async move { leading::lead(&seat, &electing, &leads, &stop).await });
+        if let Some((seat, cluster)) = seat.clone() {
+            let stop = stop.clone();
+            tasks.spawn(async move { leading::lead(&seat, &cluster, &leads, &stop).await });
         }
     }
     tracing::info!(listen = %options.listen, "started");
@@ -135,8 +136,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
     }
     tasks.shutdown().await;
-    if let Some(seat) = seat {
-        leading::release(&seat, &electing).await;
+    if let Some((seat, cluster)) = seat {
+        leading::release(&seat, &cluster).await;
     }
     ended
 }

@@ -26,8 +26,8 @@ impl Cluster {
         }
     }
 
-    /// Writes a Lease: a new one, or over the one that was read if nobody wrote since. False when somebody did. The times in it
-    /// are for people.
+    /// Writes a Lease: a new one, or over the one that was read if nobody wrote since. Returns it as it then is, or nothing when
+    /// somebody did. The times in it are for people.
     ///
     /// # Errors
     /// As every write.
@@ -37,7 +37,7 @@ impl Cluster {
         before: Option<&Found>,
         claim: &Claim,
         now: DateTime<Utc>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Found>, Error> {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         let what = format!("Lease {namespace}/{name}");
         let time = now.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -65,8 +65,8 @@ impl Cluster {
             }
         };
         match written {
-            Ok(_) => Ok(true),
-            Err(Error::Refused { code: 409, .. } | Error::NotFound(_)) => Ok(false),
+            Ok(lease) => Ok(Some(found(lease))),
+            Err(Error::Refused { code: 409, .. } | Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -16,7 +16,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("leaders: one works, the next takes over at once when it goes", one_works),
         trial("leaders: a leader that wakes in mid-push doubles nothing", a_leader_wakes_in_mid_push),
-        trial("leaders: a leader that can't renew ends", a_leader_that_cannot_renew),
+        trial("leaders: a leader whose Lease was taken ends", a_leader_whose_lease_was_taken),
     ]
 }
 
@@ -123,7 +123,7 @@ async fn a_leader_wakes_in_mid_push(world: World) {
     assert!(works(&second).await);
 }
 
-async fn a_leader_that_cannot_renew(world: World) {
+async fn a_leader_whose_lease_was_taken(world: World) {
     let first = world.run(&replica(&world)).await;
     let leader = another(&world, "").await;
     // As somebody who has taken the Lease away.
