@@ -18,17 +18,20 @@ pub use listen::bind;
 
 /// Says whether the controller has seen its objects, and whether it is the replica that works.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<[AtomicBool; 2]>);
+pub struct Readiness {
+    has_seen: Arc<AtomicBool>,
+    works: Arc<AtomicBool>,
+}
 
 impl Readiness {
     /// From now on `/readyz` says yes.
     pub fn set(&self) {
-        self.0[0].store(true, Ordering::Relaxed);
+        self.has_seen.store(true, Ordering::Relaxed);
     }
 
     /// From now on webhooks are taken: until then their senders are told to come again.
     pub fn works(&self) {
-        self.0[1].store(true, Ordering::Relaxed);
+        self.works.store(true, Ordering::Relaxed);
     }
 }
 
@@ -47,16 +50,16 @@ pub async fn serve(
 }
 
 fn routes(readiness: Readiness, metrics: Arc<dyn Fn() -> String + Send + Sync>, hooks: Hooks) -> Router {
-    let Readiness(flags) = readiness.clone();
+    let Readiness { has_seen, works } = readiness;
     let ready = move || async move {
-        if flags[0].load(Ordering::Relaxed) {
+        if has_seen.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
         }
     };
     let knock = move |hooks: State<Hooks>, request: Request| async move {
-        if readiness.0[1].load(Ordering::Relaxed) {
+        if works.load(Ordering::Relaxed) {
             return hooks::knock(hooks, request).await;
         }
         (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "waits for the lead\n").into_response()
