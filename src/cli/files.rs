@@ -65,11 +65,6 @@ fn is_ours(value: &serde_json::Value, kind: &str) -> bool {
         && value.get("apiVersion").and_then(|v| v.as_str()) == Some(crate::api::API_VERSION)
 }
 
-/// Whether a file holds a word.
-pub(super) fn has(bytes: &[u8], word: &str) -> bool {
-    bytes.windows(word.len()).any(|window| window == word.as_bytes())
-}
-
 /// Every file below a folder, by its path from `root` with `/`; `.git` and symbolic links are left out. Sorted.
 pub(super) fn walk(root: &Path, below: &str) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();

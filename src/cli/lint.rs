@@ -41,7 +41,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         }
         let bytes = files::read(&root.join(&file))?;
         problems.extend(lint::lint(&file, &bytes, None));
-        if files::has(&bytes, "ImageUpdate") {
+        if String::from_utf8_lossy(&bytes).contains("ImageUpdate") {
             problems.extend(targets(&file, &bytes, &checkout)?);
         }
     }
