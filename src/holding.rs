@@ -31,8 +31,11 @@ const KEPT: usize = 64;
 /// The policies that choose, by `namespace:name`.
 pub type Policies = BTreeMap<String, Arc<ImagePolicy>>;
 
-/// What the policies say about values that a person took back; those that say nothing are left out.
-pub fn on_revert(policies: &Policies) -> BTreeMap<String, OnRevert> {
+/// What policies say about values that a person took back, by `namespace:name`.
+pub type Reverts = BTreeMap<String, OnRevert>;
+
+/// What the policies say; those that say nothing are left out.
+pub fn on_revert(policies: &Policies) -> Reverts {
     let said = policies.iter().map(|(id, policy)| (id.clone(), policy.spec.on_revert));
     said.filter(|(_, on_revert)| *on_revert != OnRevert::default()).collect()
 }

@@ -26,13 +26,13 @@ pub mod batch;
 pub mod status;
 
 use crate::api::condition::Reason;
-use crate::api::{ImageUpdate, ImageUpdateStatus};
+use crate::api::{ImagePolicyStatus, ImageUpdate, ImageUpdateStatus};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
 use crate::git::{self, Entry, Kind, Mirror, NewCommit, ObjectId, Person, Pushed};
-use crate::holding::{self, Look, Policies};
+use crate::holding::{self, Look, Policies, Reverts};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
 use batch::{Aims, Batch, Content, Settled};
@@ -42,13 +42,15 @@ use target::Target;
 
 /// How often a lost race is run again at once before the scheduler takes over.
 const RACES: u32 = 20;
+/// How long one waits for another's push to the same branch.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What is remembered of an ImageUpdate.
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
     /// What was wanted and the head that were compared last.
-    compared: Option<(Arc<Wants>, Revision)>,
+    compared: Option<(Choices, Reverts, Revision)>,
     /// Files that need no edit.
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
@@ -62,12 +64,6 @@ struct Wants {
     /// When each of them chose.
     chosen_at: BTreeMap<String, DateTime<Utc>>,
     policies: Policies,
-}
-
-impl Wants {
-    fn are(&self, other: &Self) -> bool {
-        self.choices == other.choices && holding::on_revert(&self.policies) == holding::on_revert(&other.policies)
-    }
 }
 
 /// Brings the marked and targeted values of one ImageUpdate's repository up to date.
@@ -124,12 +120,15 @@ async fn commit_choices(
     let namespace = update.namespace().unwrap_or_default();
     let repo = &update.spec.config_repo_ref.name;
     let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
-    let wants = Arc::new(wants(context, &namespace, update));
+    let wants = wants(context, &namespace, update);
+    let reverts = holding::on_revert(&wants.policies);
     let release = holding::release(update);
     let is_same = memory.progress.generation == update.metadata.generation
         && requested_at(update) == before.last_handled_reconcile_at
         && (release.is_none() || release == before.last_handled_release)
-        && memory.compared.as_ref().is_some_and(|(compared, at)| compared.are(&wants) && *at == grounded.revision);
+        && memory.compared.as_ref().is_some_and(|(choices, compared, at)| {
+            *choices == wants.choices && *compared == reverts && *at == grounded.revision
+        });
     if is_same && memory.progress.failures == 0 {
         return Ok(Outcome::Unchanged);
     }
@@ -138,20 +137,23 @@ async fn commit_choices(
     }
     let task = Task {
         update: update.clone(),
-        wants: wants.clone(),
+        wants,
         status: before.clone(),
         settled: memory.settled.clone(),
         rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
     };
-    let (outcome, revision) = write(Arc::new(task), context, grounded).await?;
+    let task = Arc::new(task);
+    let (outcome, revision) = write(task.clone(), context, grounded).await?;
     memory.waiting = None;
-    memory.compared = Some((wants, revision)).filter(|_| !matches!(outcome, Outcome::Resting { .. }));
+    // What rests is to be looked at again.
+    let is_done = !matches!(outcome, Outcome::Resting { .. });
+    memory.compared = is_done.then(|| (task.wants.choices.clone(), reverts, revision));
     Ok(outcome)
 }
 
 /// How much of the batch window is left: choices that are new wait for others to join them.
 fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) -> Option<Duration> {
-    if memory.compared.as_ref().is_none_or(|(compared, _)| compared.choices == *choices) {
+    if memory.compared.as_ref().is_none_or(|(compared, ..)| compared == choices) {
         return None;
     }
     let since = memory.waiting.as_ref().map_or(now.steady, |(_, since)| *since);
@@ -168,10 +170,10 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
             continue;
         }
         let id = format!("{namespace}:{}", policy.name_any());
+        let latest_of = |status: &ImagePolicyStatus| Some((status.latest_ref.clone()?, status.chosen_at));
         // What was written last may be newer than what the watch shows.
-        let memory = context.policies.get(&*policy);
-        let latest =
-            memory.written().or(policy.status.as_ref()).and_then(|s| Some((s.latest_ref.clone()?, s.chosen_at)));
+        let written = context.policies.look(&*policy, |memory| memory.written().map(latest_of)).flatten();
+        let latest = written.or_else(|| policy.status.as_ref().map(latest_of)).flatten();
         let known = match latest {
             _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,
             Some((latest, at)) => match latest.image() {
@@ -192,7 +194,7 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
 /// What one run works on.
 struct Task {
     update: ImageUpdate,
-    wants: Arc<Wants>,
+    wants: Wants,
     /// The status as it is.
     status: ImageUpdateStatus,
     settled: Arc<Mutex<Settled>>,
@@ -207,9 +209,10 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     let repo = update.spec.config_repo_ref.name.clone();
     let source = grounded.revision.branch.clone();
     let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
-    // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own.
+    // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own. It saves
+    // races and guards nothing, so a host that hangs for one of them does not hold up the others for long.
     let turn = context.writers.turn(&grounded.remote.url, &target);
-    let _turn = turn.lock().await;
+    let _turn = tokio::time::timeout(TURN, turn.lock()).await;
     if let Some(now) = context.ground.head(&namespace, &repo) {
         grounded = now;
     }
@@ -220,9 +223,6 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
-        if let Some(until) = task.rests {
-            return Ok((Outcome::Resting { until, batch }, grounded.revision));
-        }
         let url = &grounded.remote.url;
         let old = if target == source {
             Some(head)
@@ -236,6 +236,9 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
         };
         if old.as_ref() == Some(&commit) {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
+        }
+        if let Some(until) = task.rests {
+            return Ok((Outcome::Resting { until, batch }, grounded.revision));
         }
         let pushed = grounded.mirror.push(&grounded.remote, &target, old.as_ref(), &commit).await;
         match pushed.map_err(|error| failure(&error, url))? {
@@ -266,7 +269,7 @@ struct Made {
 async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, [source, target]: [String; 2]) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
         let Task { update, wants, status, settled, .. } = &*task;
-        let Wants { choices, chosen_at, policies } = &**wants;
+        let Wants { choices, chosen_at, policies } = wants;
         let namespace = update.namespace().unwrap_or_default();
         let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
         let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;

@@ -80,11 +80,14 @@ pub fn next(
             seen(&mut status, batch)
         }
         Ok(Outcome::Resting { until, batch }) => {
-            let waiting = counted(batch.changes.len(), "new value");
+            let waiting = match batch.changes.len() {
+                1 => "1 new value waits".to_owned(),
+                values => format!("{values} new values wait"),
+            };
             match seen(&mut status, batch) {
                 Verdict::Ready { reason, .. } => {
                     let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
-                    let message = format!("{waiting} wait until {until}: pushes are spec.minInterval apart");
+                    let message = format!("{waiting} until {until}: pushes are spec.minInterval apart");
                     Verdict::Ready { reason, message }
                 }
                 failed => failed,
@@ -120,8 +123,8 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     status.last_handled_release.clone_from(&holding.release);
     let values = match batch.markers {
         markers if !holding.holds.is_empty() => held(markers, &holding.holds),
-        1 => "1 marked value holds what its policy chose".to_owned(),
-        markers => format!("{markers} marked values hold what the policies chose"),
+        1 => "1 value holds what its policy chose".to_owned(),
+        markers => format!("{markers} values hold what the policies chose"),
     };
     match batch.problems.as_slice() {
         [] => Verdict::Ready { reason: Reason::Succeeded, message: values },

@@ -162,7 +162,7 @@ async fn pushes_are_an_interval_apart(world: World) {
     let first = Instant::now();
     world.push("app", &["1.2.0"]).await;
     wait_for(&world.api::<ImageUpdate>(), "fleet", "that it waits", SOON, |update: Option<&ImageUpdate>| {
-        update.filter(|update| message(*update).starts_with("1 new value wait until ")).map(drop)
+        update.filter(|update| message(*update).starts_with("1 new value waits until ")).map(drop)
     })
     .await;
     world.push("app", &["1.3.0"]).await;
@@ -292,7 +292,7 @@ async fn a_proposal_branch_follows_main(world: World) {
         revision.ends_with(&accepted).then(|| update.cloned())?
     })
     .await;
-    assert_eq!(message(&update), "1 marked value holds what its policy chose");
+    assert_eq!(message(&update), "1 value holds what its policy chose");
     assert_eq!(repo.head(), accepted);
 }
 
