@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 mod client;
+mod clients;
 mod commit;
 mod error;
 mod fetch;
@@ -29,6 +30,8 @@ pub use grep::Found;
 pub use mirror::Mirror;
 pub use push::Pushed;
 pub use tree::{BLOB_LIMIT, CommitInfo, Entry, Kind, Person};
+
+use crate::reach::Way;
 
 /// The id of a tree or a blob: equal ids mean equal bytes.
 pub use git2::Oid as ObjectId;
@@ -63,6 +66,8 @@ pub struct Remote {
     pub url: String,
     /// Sent to the URL's own scheme, host and port, and nowhere else.
     pub auth: Auth,
+    /// Whom TLS trusts, who we are by certificate, and a proxy; for `https://` and `http://`.
+    pub way: Way,
     /// The limit of one operation, whatever number of requests it takes. A push may ask for the head afterwards, which has
     /// the same limit once more.
     pub timeout: Duration,

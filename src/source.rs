@@ -3,6 +3,7 @@
 //! 1. is it time to ask, or was it asked for?  2. credentials (cluster)  3. head (git, one request)
 //! 4. fetch (git, only when the head is new)  5. status (pure, cluster)  6. wake what stands on it
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ pub mod login;
 pub mod status;
 
 use crate::api::condition::{Reason, ready};
+use crate::api::reference::LocalRef;
 use crate::api::{ConfigRepo, ConfigRepoStatus};
 use crate::clock::{self, Now};
 use crate::cluster;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure, chain};
 use crate::git::{self, Auth, Mirror, Remote};
+use crate::reach::{Proxy, Tls, Way};
 use crate::revision::{CommitId, Revision};
 use login::Login;
 use status::Outcome;
@@ -132,19 +135,29 @@ async fn remote(repo: &ConfigRepo, context: &Context, namespace: &str) -> Result
             "spec.url: file:// is refused unless the controller runs with --allow-file-urls",
         ));
     }
-    let auth = match &repo.spec.secret_ref {
-        None => Auth::None,
-        Some(secret) => {
-            let data = context.cluster.secret(namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
-            match login::login(&data)
-                .map_err(|reason| Failure::user(Reason::InvalidSecret, format!("Secret {}: {reason}", secret.name)))?
-            {
-                Login::Basic { username, password } => Auth::Basic { username, password },
-                Login::Bearer(token) => Auth::Bearer(token),
-            }
-        }
-    };
-    Ok(Remote { url, auth, timeout: repo.spec.timeout.0 })
+    let (mut auth, mut way) = (Auth::None, Way::default());
+    if let Some(secret) = &repo.spec.secret_ref {
+        let data = context.cluster.secret(namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
+        auth = self::auth(&data).map_err(|reason| invalid(secret, reason))?;
+        way.tls = Tls::read(&data).map_err(|reason| invalid(secret, reason))?;
+    }
+    if let Some(secret) = &repo.spec.proxy_secret_ref {
+        let data = context.cluster.secret(namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
+        way.proxy = Some(Proxy::read(&data).map_err(|reason| invalid(secret, reason))?);
+    }
+    Ok(Remote { url, auth, way, timeout: repo.spec.timeout.0 })
+}
+
+fn auth(data: &BTreeMap<String, Vec<u8>>) -> Result<Auth, String> {
+    Ok(match login::login(data)? {
+        Login::None => Auth::None,
+        Login::Basic { username, password } => Auth::Basic { username, password },
+        Login::Bearer(token) => Auth::Bearer(token),
+    })
+}
+
+fn invalid(secret: &LocalRef, reason: impl std::fmt::Display) -> Failure {
+    Failure::user(Reason::InvalidSecret, format!("Secret {}: {reason}", secret.name))
 }
 
 /// What a Secret that can't be read means.

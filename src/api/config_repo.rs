@@ -41,9 +41,13 @@ pub struct ConfigRepoSpec {
     /// How long one operation with the Git host may take.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
-    /// A Secret with `username` and `password`, or with `bearerToken`.
+    /// A Secret with `username` and `password`, or `bearerToken`; beside them or alone, `ca.crt` with more authorities to trust,
+    /// and `tls.crt` with `tls.key` to show to the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,
+    /// A Secret with the `address` of a proxy for HTTP and HTTPS, and maybe its `username` and `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_secret_ref: Option<LocalRef>,
     /// Stops asking; what was read stays in use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,

@@ -1,21 +1,15 @@
 //! Smart HTTP (gitprotocol-http) on the one HTTP client: a request in, a checked answer of bounded size out. Credentials go
 //! to the remote's own origin only; redirects are followed on `info/refs` only, and only within that origin.
 
-#![expect(clippy::disallowed_methods, reason = "this is the Git shell's network")]
-
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, Url};
 
+use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
 use super::{Auth, Error, Remote};
 use crate::failure::{chain, printable};
 
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a host may stay silent inside of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest list of refs that we read, in bytes.
 pub const REFS_LIMIT: usize = 64 << 20;
 /// The largest report of a push that we read, in bytes.
@@ -23,9 +17,6 @@ pub const REPORT_LIMIT: usize = 1 << 20;
 /// What of a refusal's body is kept, in bytes.
 const REFUSAL_LIMIT: usize = 4 << 10;
 const REDIRECTS_LIMIT: usize = 5;
-/// Some hosts serve Git only to clients that call themselves so.
-const USER_AGENT: &str = concat!("git/2.0 (tagboat ", env!("CARGO_PKG_VERSION"), ")");
-
 /// The two services of smart HTTP.
 #[derive(Debug, Clone, Copy)]
 pub enum Service {
@@ -58,7 +49,8 @@ impl Host {
     /// # Errors
     /// The URL or the secret cannot be used.
     pub fn of(remote: &Remote) -> Result<Self, Error> {
-        Ok(Self { client: client()?, authorization: authorization(&remote.auth)?, origin: remote.parsed()? })
+        let client = clients::get(&remote.way).map_err(unreachable)?;
+        Ok(Self { client, authorization: authorization(&remote.auth)?, origin: remote.parsed()? })
     }
 
     /// The request for the list of a service's refs.
@@ -166,22 +158,6 @@ pub fn unreachable(error: reqwest::Error) -> Error {
         return Error::Timeout { limit: if error.is_connect() { CONNECT_TIMEOUT } else { READ_TIMEOUT } };
     }
     Error::Unreachable { message: printable(&chain(&error.without_url()), 500) }
-}
-
-/// The one client: connections and their TLS sessions are shared by all mirrors.
-fn client() -> Result<Client, Error> {
-    static CLIENT: OnceLock<Client> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
-        return Ok(client.clone());
-    }
-    let client = Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build()
-        .map_err(unreachable)?;
-    Ok(CLIENT.get_or_init(|| client).clone())
 }
 
 fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, Error> {

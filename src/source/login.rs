@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 /// How to log in.
 #[derive(PartialEq, Eq)]
 pub enum Login {
+    /// Not at all: the Secret only holds certificates.
+    None,
     /// By user name and password (or token).
     Basic {
         /// The user.
@@ -16,27 +18,29 @@ pub enum Login {
     Bearer(String),
 }
 
-/// Reads a Secret's data.
+/// Reads the data of a Secret for a host that is reached by HTTP.
 ///
 /// # Errors
-/// When it holds neither shape, or text that is not UTF-8; the reason names keys, never values.
+/// When it holds none of the shapes, half of one, or text that is not UTF-8; the reason names keys, never values.
 pub fn login(data: &BTreeMap<String, Vec<u8>>) -> Result<Login, String> {
-    let text = |key: &str| -> Result<Option<String>, String> {
-        data.get(key)
-            .map(|bytes| {
-                let text = std::str::from_utf8(bytes).map_err(|_| format!("the value of {key} is not UTF-8"))?;
-                // A file made with an editor ends with a line break that belongs to no token.
-                Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-            })
-            .transpose()
-    };
-    if let Some(token) = text("bearerToken")? {
+    if let Some(token) = text(data, "bearerToken")? {
         return Ok(Login::Bearer(token));
     }
-    match (text("username")?, text("password")?) {
+    match (text(data, "username")?, text(data, "password")?) {
         (Some(username), Some(password)) => Ok(Login::Basic { username, password }),
+        (None, None) if data.contains_key("ca.crt") || data.contains_key("tls.crt") => Ok(Login::None),
         _ => Err("it needs the keys username and password, or bearerToken".to_owned()),
     }
+}
+
+fn text(data: &BTreeMap<String, Vec<u8>>, key: &str) -> Result<Option<String>, String> {
+    data.get(key)
+        .map(|bytes| {
+            let text = std::str::from_utf8(bytes).map_err(|_| format!("the value of {key} is not UTF-8"))?;
+            // A file made with an editor ends with a line break that belongs to no token.
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        })
+        .transpose()
 }
 
 #[cfg(test)]
@@ -52,7 +56,8 @@ mod tests {
         let basic = login(&data(&[("username", "bot"), ("password", "s3cret\n")]));
         assert!(basic == Ok(Login::Basic { username: "bot".into(), password: "s3cret".into() }));
         assert!(login(&data(&[("bearerToken", "t")])) == Ok(Login::Bearer("t".into())));
-        assert!(login(&data(&[("username", "bot")])).is_err());
+        assert!(login(&data(&[("ca.crt", "-")])) == Ok(Login::None));
+        assert!(login(&data(&[("username", "bot"), ("ca.crt", "-")])).is_err());
         assert!(login(&data(&[])).is_err());
     }
 }
