@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
 use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
-use super::{Auth, Error, Remote};
+use super::{App, Auth, Error, Remote};
 use crate::failure::{chain, printable};
 
 /// The largest list of refs that we read, in bytes.
@@ -27,7 +27,8 @@ pub enum Service {
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    /// The program that the service is, by which its URLs are named too.
+    pub fn name(self) -> &'static str {
         match self {
             Self::UploadPack => "git-upload-pack",
             Self::ReceivePack => "git-receive-pack",
@@ -35,11 +36,18 @@ impl Service {
     }
 }
 
+/// How requests are signed.
+#[derive(Clone)]
+enum Signs {
+    With(Option<HeaderValue>),
+    As(App),
+}
+
 /// A host and who we are there. In the functions below `base` is the repository's URL, without a slash at its end.
 #[derive(Clone)]
 pub struct Host {
     client: Client,
-    authorization: Option<HeaderValue>,
+    signs: Signs,
     origin: Url,
 }
 
@@ -48,9 +56,16 @@ impl Host {
     ///
     /// # Errors
     /// The URL or the secret cannot be used.
-    pub fn of(remote: &Remote) -> Result<Self, Error> {
+    pub fn of(remote: &Remote, origin: Url) -> Result<Self, Error> {
         let client = clients::get(&remote.way).map_err(unreachable)?;
-        Ok(Self { client, authorization: authorization(&remote.auth)?, origin: remote.parsed()? })
+        let signs = match &remote.auth {
+            Auth::App(app) => {
+                app.fits(&origin)?;
+                Signs::As(app.clone())
+            }
+            auth => Signs::With(authorization(auth)?),
+        };
+        Ok(Self { client, signs, origin })
     }
 
     /// The request for the list of a service's refs.
@@ -81,11 +96,19 @@ impl Host {
     }
 
     async fn send_any(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let request = match &self.authorization {
-            Some(value) => request.header(AUTHORIZATION, value.clone()),
+        let value = match &self.signs {
+            Signs::With(value) => value.clone(),
+            Signs::As(app) => Some(basic("x-access-token", &app.token(&self.client).await?)?),
+        };
+        let request = match value {
+            Some(value) => request.header(AUTHORIZATION, value),
             None => request,
         };
-        request.send().await.map_err(unreachable)
+        let answer = request.send().await.map_err(unreachable)?;
+        if let (Signs::As(app), StatusCode::UNAUTHORIZED) = (&self.signs, answer.status()) {
+            app.forget().await;
+        }
+        Ok(answer)
     }
 
     /// `GET info/refs`, through redirects: where the repository really is, and the answer's bytes.
@@ -161,23 +184,32 @@ pub fn unreachable(error: reqwest::Error) -> Error {
 }
 
 fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, Error> {
-    use base64::Engine;
-    let text = match auth {
-        Auth::None => return Ok(None),
-        Auth::Bearer(token) => format!("Bearer {token}"),
-        Auth::Basic { username, password } => {
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}")))
+    match auth {
+        Auth::None => Ok(None),
+        Auth::Bearer(token) => secret_value(format!("Bearer {token}"), "bearerToken").map(Some),
+        Auth::Basic { username, password } => basic(username, password).map(Some),
+        Auth::App(_) | Auth::Ssh(_) => {
+            Err(Error::UnsupportedUrl { reason: "the secret holds an ssh key, and this is no url of ssh" })
         }
-    };
-    let mut value = HeaderValue::try_from(text).map_err(|_| {
-        Error::invalid("the secret's", "bearerToken", "it holds characters that no http header may hold")
-    })?;
+    }
+}
+
+fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
+    use base64::Engine;
+    let both = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+    secret_value(format!("Basic {both}"), "password")
+}
+
+/// A header's value that no log shows.
+pub fn secret_value(text: String, key: &'static str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| Error::invalid("the secret's", key, "it holds characters that no http header may hold"))?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(value)
 }
 
 /// Seconds, or a date (RFC 9110 10.2.3) that is read against the host's own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
     let wait = text(RETRY_AFTER)?;
     if let Ok(seconds) = wait.parse() {

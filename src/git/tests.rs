@@ -1,6 +1,7 @@
 //! The shell against the real Git server program.
 
 mod server;
+mod ssh;
 
 use std::path::Path;
 use std::sync::Once;

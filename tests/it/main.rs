@@ -41,6 +41,7 @@ mod shrinking;
 mod signatures;
 mod story;
 mod tenants;
+mod transports;
 
 use std::process::ExitCode;
 
@@ -96,6 +97,7 @@ fn run_tests() -> ExitCode {
         tenants::trials(),
         outages::trials(),
         leaders::trials(),
+        transports::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
