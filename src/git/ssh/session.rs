@@ -99,13 +99,17 @@ impl Session {
         }
     }
 
-    /// What it means that the command ended before it had said all.
+    /// What it means that the command ended before it had said all: without a word of the protocol it is a refusal, in the
+    /// middle of an answer an accident.
     pub fn cut_off(&self) -> Error {
         let words = printable(&String::from_utf8_lossy(&self.words), 500);
-        match (self.status, words.is_empty()) {
-            (_, false) => refused(&words),
-            (Some(status), true) if status != 0 => refused(&format!("its git ended with status {status}")),
-            _ => Error::Unreachable { message: "the connection ended in the middle of an answer".into() },
+        match self.status {
+            _ if self.came > 0 => {
+                Error::Unreachable { message: format!("it ended in the middle of an answer {words}") }
+            }
+            _ if !words.is_empty() => refused(&words),
+            Some(status) if status != 0 => refused(&format!("its git ended with status {status}")),
+            _ => Error::Unreachable { message: "it ended without an answer".into() },
         }
     }
 
