@@ -32,6 +32,8 @@ pub struct Session {
     /// How many bytes may come, and how many did.
     limit: usize,
     came: usize,
+    /// Whether a whole packet came. Hosts that refuse may print an empty line there, for the sake of some clients.
+    pub spoke: bool,
     words: Vec<u8>,
     status: Option<u32>,
 }
@@ -65,7 +67,7 @@ impl Session {
         }
         let command = format!("{} {}", service.name(), place.quoted_path());
         channel.exec(true, command).await.map_err(broken)?;
-        Ok(Self { handle, channel, buffer: Vec::new(), limit, came: 0, words: Vec::new(), status: None })
+        Ok(Self { handle, channel, buffer: Vec::new(), limit, came: 0, spoke: false, words: Vec::new(), status: None })
     }
 
     /// Sends bytes to the command.
@@ -104,9 +106,7 @@ impl Session {
     pub fn cut_off(&self) -> Error {
         let words = printable(&String::from_utf8_lossy(&self.words), 500);
         match self.status {
-            _ if self.came > 0 => {
-                Error::Unreachable { message: format!("it ended in the middle of an answer {words}") }
-            }
+            _ if self.spoke => Error::Unreachable { message: format!("it ended in the middle of an answer {words}") },
             _ if !words.is_empty() => refused(&words),
             Some(status) if status != 0 => refused(&format!("its git ended with status {status}")),
             _ => Error::Unreachable { message: "it ended without an answer".into() },

@@ -78,6 +78,7 @@ impl Session {
                 if let Some(words) = packet.line().and_then(|line| line.strip_prefix(b"ERR ")) {
                     return Err(refused(&String::from_utf8_lossy(words)));
                 }
+                self.spoke = true;
                 return Ok(Some((length, read(packet))));
             }
             if !self.more().await? {

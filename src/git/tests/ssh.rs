@@ -101,6 +101,7 @@ impl Handler for Guest {
                 std::future::pending::<()>().await;
             }
             if let Some(words) = host.says {
+                let _ = handle.data(id, "\n").await; // as Gitea does
                 let _ = handle.extended_data(id, 1, words.as_bytes().to_vec()).await;
                 let _ = handle.exit_status_request(id, 1).await;
                 let _ = handle.close(id).await;
