@@ -15,6 +15,7 @@ mod crds;
 mod explain;
 mod files;
 mod lint;
+mod release;
 mod render;
 mod update;
 
@@ -43,6 +44,8 @@ enum Command {
     Update(update::Args),
     /// Markers that cannot work and files that do not parse.
     Lint(lint::Args),
+    /// Lets values be written again that a person took back; without a name, says what is held.
+    Release(release::Args),
     /// The objects that a GitSync would apply.
     Render(render::Args),
 }
@@ -134,6 +137,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::main(&args),
         Command::Update(args) => update::main(&args),
         Command::Lint(args) => lint::main(&args),
+        Command::Release(args) => release::main(&args),
         Command::Render(args) => render::main(&args),
     }
 }

@@ -21,6 +21,7 @@ pub mod sync;
 pub mod authenticating;
 pub mod inquiring;
 pub mod looking;
+pub mod holding;
 pub mod rendering;
 pub mod observing;
 pub mod applying;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::session::Session;
 use self::sessions::Sessions;
@@ -76,6 +76,8 @@ pub struct Tags {
     pub unchanged: bool,
     /// How many names were no valid tags and left out.
     pub skipped: u32,
+    /// When the listing was begun.
+    pub begun: Instant,
 }
 
 /// What we take from a registry at most, and for how long we wait.

@@ -1,6 +1,6 @@
 //! LOOP 1b: decisions → edits → commit → push → ImageUpdate status → wakes loop two.
 //!
-//! 1. choices of the namespace's policies  2. batch window  3. marked files of the head (git, from the mirror)
+//! 1. choices of the namespace's policies  2. batch window  3. marked and targeted files of the head (git, from the mirror)
 //! 4. edits (pure)  5. message (pure)  6. commit (git, no network)  7. compare-and-swap push (git, one request);
 //!    the branch moved: read it again and go back to 3  8. status, event (pure, cluster)  9. wake loop two
 
@@ -16,6 +16,8 @@ use kube::runtime::reflector::ObjectRef;
 pub mod marker;
 pub mod scalar;
 pub mod edit;
+pub mod hold;
+pub mod target;
 pub mod lint;
 pub mod diff;
 pub mod trailers;
@@ -29,12 +31,14 @@ use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
-use crate::git::{self, Mirror, NewCommit, Person, Pushed};
+use crate::git::{self, Entry, Kind, Mirror, NewCommit, ObjectId, Person, Pushed};
+use crate::holding::{self, Look, Policies};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
-use batch::{Batch, Settled};
+use batch::{Aims, Batch, Content, Settled};
 use edit::{Choices, Known};
 use status::Outcome;
+use target::Target;
 
 /// How often a lost race is run again at once before the scheduler takes over.
 const RACES: u32 = 20;
@@ -43,15 +47,30 @@ const RACES: u32 = 20;
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
-    /// The choices and the head that were compared last.
-    compared: Option<(Choices, Revision)>,
+    /// What was wanted and the head that were compared last.
+    compared: Option<(Arc<Wants>, Revision)>,
     /// Files that need no edit.
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
     waiting: Option<(Choices, Instant)>,
 }
 
-/// Brings the marked values of one ImageUpdate's repository up to date.
+/// What the namespace's policies want.
+#[derive(Default)]
+struct Wants {
+    choices: Choices,
+    /// When each of them chose.
+    chosen_at: BTreeMap<String, DateTime<Utc>>,
+    policies: Policies,
+}
+
+impl Wants {
+    fn are(&self, other: &Self) -> bool {
+        self.choices == other.choices && holding::on_revert(&self.policies) == holding::on_revert(&other.policies)
+    }
+}
+
+/// Brings the marked and targeted values of one ImageUpdate's repository up to date.
 pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Action {
     let now = clock::now();
     let mut memory = context.updates.get(&*update);
@@ -60,6 +79,9 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
     let mut again = match &outcome {
         Ok(Outcome::Waiting { left }) => *left,
+        Ok(Outcome::Resting { until, .. }) => {
+            (*until - now.wall).to_std().unwrap_or_default().max(Duration::from_secs(1))
+        }
         // Nothing to poll: a choice or the branch wakes it.
         Ok(_) => Duration::from_secs(24 * 3600),
         Err(failure) => {
@@ -102,25 +124,34 @@ async fn commit_choices(
     let namespace = update.namespace().unwrap_or_default();
     let repo = &update.spec.config_repo_ref.name;
     let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
-    let (choices, chosen_at) = choices(context, &namespace, update);
+    let wants = Arc::new(wants(context, &namespace, update));
+    let release = holding::release(update);
     let is_same = memory.progress.generation == update.metadata.generation
         && requested_at(update) == before.last_handled_reconcile_at
-        && memory.compared.as_ref().is_some_and(|(compared, at)| *compared == choices && *at == grounded.revision);
+        && (release.is_none() || release == before.last_handled_release)
+        && memory.compared.as_ref().is_some_and(|(compared, at)| compared.are(&wants) && *at == grounded.revision);
     if is_same && memory.progress.failures == 0 {
         return Ok(Outcome::Unchanged);
     }
-    if let Some(left) = wait(memory, &choices, update.spec.batch_window.0, now) {
+    if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
-    let (outcome, revision) = write(update, context, grounded, &memory.settled, (&choices, &chosen_at)).await?;
+    let task = Task {
+        update: update.clone(),
+        wants: wants.clone(),
+        status: before.clone(),
+        settled: memory.settled.clone(),
+        rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
+    };
+    let (outcome, revision) = write(Arc::new(task), context, grounded).await?;
     memory.waiting = None;
-    memory.compared = Some((choices, revision));
+    memory.compared = Some((wants, revision)).filter(|_| !matches!(outcome, Outcome::Resting { .. }));
     Ok(outcome)
 }
 
 /// How much of the batch window is left: choices that are new wait for others to join them.
 fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) -> Option<Duration> {
-    if memory.compared.as_ref().is_none_or(|(compared, _)| compared == choices) {
+    if memory.compared.as_ref().is_none_or(|(compared, _)| compared.choices == *choices) {
         return None;
     }
     let since = memory.waiting.as_ref().map_or(now.steady, |(_, since)| *since);
@@ -129,9 +160,8 @@ fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) 
 }
 
 /// What the namespace's policies chose, and when.
-fn choices(context: &Context, namespace: &str, update: &ImageUpdate) -> (Choices, BTreeMap<String, DateTime<Utc>>) {
-    let mut choices = Choices::new();
-    let mut chosen_at = BTreeMap::new();
+fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
+    let mut wants = Wants::default();
     for policy in context.stores.image_policies.state() {
         let ours = policy.namespace().as_deref() == Some(namespace);
         if !ours {
@@ -146,38 +176,53 @@ fn choices(context: &Context, namespace: &str, update: &ImageUpdate) -> (Choices
             _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,
             Some((latest, at)) => match latest.image() {
                 Some(image) => {
-                    chosen_at.extend(at.map(|at| (id.clone(), at)));
+                    wants.chosen_at.extend(at.map(|at| (id.clone(), at)));
                     Known::Chosen(image)
                 }
                 None => Known::Undecided,
             },
             None => Known::Undecided,
         };
-        choices.insert(id, known);
+        wants.choices.insert(id.clone(), known);
+        wants.policies.insert(id, policy);
     }
-    (choices, chosen_at)
+    wants
+}
+
+/// What one run works on.
+struct Task {
+    update: ImageUpdate,
+    wants: Arc<Wants>,
+    /// The status as it is.
+    status: ImageUpdateStatus,
+    settled: Arc<Mutex<Settled>>,
+    /// Until when nothing may be pushed.
+    rests: Option<DateTime<Utc>>,
 }
 
 /// Edits, commits and pushes until the branch holds the choices.
-async fn write(
-    update: &ImageUpdate,
-    context: &Context,
-    mut grounded: Grounded,
-    settled: &Arc<Mutex<Settled>>,
-    (choices, chosen_at): (&Choices, &BTreeMap<String, DateTime<Utc>>),
-) -> Result<(Outcome, Revision), Failure> {
+async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Result<(Outcome, Revision), Failure> {
+    let update = &task.update;
     let namespace = update.namespace().unwrap_or_default();
     let repo = update.spec.config_repo_ref.name.clone();
     let source = grounded.revision.branch.clone();
     let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
+    // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own.
+    let turn = context.writers.turn(&grounded.remote.url, &target);
+    let _turn = turn.lock().await;
+    if let Some(now) = context.ground.head(&namespace, &repo) {
+        grounded = now;
+    }
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
-        let facts = (choices.clone(), chosen_at.clone());
-        let Made { batch, commit } =
-            make(update.clone(), grounded.mirror.clone(), head.clone(), facts, settled.clone()).await?;
+        let branches = [source.clone(), target.clone()];
+        let Made { mut batch, commit } = make(task.clone(), grounded.mirror.clone(), head.clone(), branches).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
+        if let Some(until) = task.rests {
+            return Ok((Outcome::Resting { until, batch }, grounded.revision));
+        }
         let url = &grounded.remote.url;
         let old = if target == source {
             Some(head)
@@ -200,6 +245,8 @@ async fn write(
                     grounded.revision.commit = commit.clone();
                     context.ground.set(&namespace, &repo, grounded.clone());
                     wake(context, &namespace, &repo, update);
+                    // Whoever takes it back from here on means it anew.
+                    batch.holding.used.clear();
                 }
                 return Ok((Outcome::Pushed { commit, branch: target, batch }, grounded.revision));
             }
@@ -215,30 +262,46 @@ struct Made {
     commit: Option<CommitId>,
 }
 
-/// Reads the marked files of a head and makes the commit; no network, but disk, so not on an async worker.
-async fn make(
-    update: ImageUpdate,
-    mirror: Mirror,
-    head: CommitId,
-    (choices, chosen_at): (Choices, BTreeMap<String, DateTime<Utc>>),
-    settled: Arc<Mutex<Settled>>,
-) -> Result<Made, Failure> {
+/// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
+async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, [source, target]: [String; 2]) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
-        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
-        let files: Vec<_> = found.iter().map(|file| (file.path.clone(), file.id.to_string())).collect();
+        let Task { update, wants, status, settled, .. } = &*task;
+        let Wants { choices, chosen_at, policies } = &**wants;
         let namespace = update.namespace().unwrap_or_default();
+        let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
+        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
+        let mut ids: BTreeMap<String, ObjectId> = found.iter().map(|file| (file.path.clone(), file.id)).collect();
+        let marked = found.into_iter().map(|file| (file.path, file.id.to_string())).collect();
+        let mut look = |path: &str| -> Result<Content, git::Error> {
+            let entry = mirror.find(&head, path)?;
+            ids.extend(entry.as_ref().map(|entry| (path.to_owned(), entry.id)));
+            Ok(content(entry))
+        };
+        let sources = batch::sources(marked, &targets, &mut look)?;
+        let read = &mut |path: &str| match mirror.blob(ids[path]) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(git::Error::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let aims = Aims { choices, namespace: Some(&namespace), targets: &targets };
         let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = &mut |index: usize| mirror.blob(found[index].id);
-        let batch = batch::edit_new(&files, read, &choices, Some(&namespace), &mut settled)?;
+        let mut batch = batch::edit_new(&sources, read, &aims, &mut settled)?;
+        batch.problems.splice(0..0, wrong);
+        let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
+        let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
+        let (mirror, head, targets) = (&mirror, &head, &*targets);
+        let (source, target) = (&*source, &*target);
+        let look = Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked };
+        look.hold_back(&mut batch)?;
         if batch.changes.is_empty() {
             return Ok(Made { batch, commit: None });
         }
-        let parent = mirror.commit_info(&head)?;
-        let time = batch::commit_time(&batch.changes, &chosen_at, parent.time);
+        let parent = mirror.commit_info(head)?;
+        let time = batch::commit_time(&batch.changes, chosen_at, parent.time);
         let author = &update.spec.commit.author;
         let message = batch.message(update.spec.commit.message_template.as_deref(), (&namespace, &update.name_any()));
         let commit = mirror.commit(NewCommit {
-            parent: &head,
+            parent: head,
             files: batch.files.clone(),
             message,
             author: Person { name: author.name.clone(), email: author.email.clone() },
@@ -253,6 +316,17 @@ async fn make(
             reason: Reason::InternalError,
             message: format!("the edit broke off: {error}"),
         }),
+    }
+}
+
+/// What a target finds at its path.
+fn content(entry: Option<Entry>) -> Content {
+    match entry.map(|entry| (entry.kind, entry.id)) {
+        Some((Kind::File | Kind::Executable, id)) => Content::File(id.to_string()),
+        Some((Kind::Folder, _)) => Content::Nothing("it is a folder"),
+        Some((Kind::Symlink, _)) => Content::Nothing("it is a symbolic link: name the file that it leads to"),
+        Some((Kind::Submodule, _)) => Content::Nothing("it is a submodule: its files are another repository's"),
+        None => Content::Nothing("there is no such file"),
     }
 }
 
@@ -294,9 +368,9 @@ async fn tell(
         tracing::info!(namespace = update.namespace(), name = update.name_any(), "{note}");
         notes.push((Severity::Normal, Reason::Committed, note));
     }
+    notes.extend(status::hold_notes(before, status).into_iter().map(|(reason, note)| (Severity::Normal, reason, note)));
     if status.problems != before.problems && !status.problems.is_empty() {
-        let listed: Vec<String> =
-            status.problems.iter().take(5).map(|p| format!("{}:{}: {}", p.file, p.line, p.reason)).collect();
+        let listed: Vec<String> = status.problems.iter().take(5).map(ToString::to_string).collect();
         notes.push((Severity::Warning, Reason::UpdateProblems, listed.join("; ")));
     }
     if let Err(failure) = outcome

@@ -1,4 +1,6 @@
-//! ImageUpdate: keeps the marked values of a ConfigRepo equal to what the policies chose.
+//! ImageUpdate: keeps the marked and targeted values of a ConfigRepo equal to what the policies chose.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use kube::{CustomResource, KubeSchema};
@@ -10,7 +12,7 @@ use super::duration::Span;
 use super::reference::{LabelSelector, LocalRef};
 use crate::revision::{CommitId, Revision};
 
-/// Keeps the marked values of a ConfigRepo equal to what the policies chose, by commits.
+/// Keeps the marked and targeted values of a ConfigRepo equal to what the policies chose, by commits.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "tagboat.dev",
@@ -33,15 +35,22 @@ use crate::revision::{CommitId, Revision};
 pub struct ImageUpdateSpec {
     /// The repository to commit to.
     pub config_repo_ref: LocalRef,
-    /// Only files below this folder are edited; the whole repository when absent.
+    /// Only marked files below this folder are edited; the whole repository when absent.
     #[serde(default = "default_path")]
     pub path: String,
+    /// Values without a marker that follow a policy too, in any file of the repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
+    pub targets: Vec<ImageTarget>,
     /// Which ImagePolicies of the namespace count; all when absent.
     #[serde(default)]
     pub policy_selector: LabelSelector,
     /// Choices that arrive within it share one commit.
     #[serde(default = "default_batch_window")]
     pub batch_window: Span,
+    /// Pushes are at least this far apart; choices that come in between share the next one. No rest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_interval: Option<Span>,
     /// Who commits, and with which words.
     #[serde(default)]
     pub commit: CommitSpec,
@@ -59,6 +68,50 @@ fn default_path() -> String {
 
 fn default_batch_window() -> Span {
     Span(std::time::Duration::from_secs(2))
+}
+
+/// A value that follows a policy without a marker beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.kustomizeImage) != has(self.key)", "set exactly one of kustomizeImage and key"))]
+#[x_kube(validation = ("!has(self.field) || has(self.key)", "field goes with key: kustomizeImage writes all that its entry needs"))]
+#[x_kube(validation = ("!has(self.kustomizeImage) || !self.file.endsWith('.json')", "kustomizeImage is for YAML: use key in a JSON file"))]
+pub struct ImageTarget {
+    /// The file, from the repository's root. Symbolic links are not followed.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = ("self.matches('^([^/.][^/]*|[.]|[.][^/.][^/]*|[.][.][^/]+)(/+([^/.][^/]*|[.]|[.][^/.][^/]*|[.][.][^/]+))*$')", "write the file's path from the repository's root, without .."))]
+    pub file: String,
+    /// The ImagePolicy whose choice is written, of the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')", "write the name of an ImagePolicy of this namespace"))]
+    pub policy: String,
+    /// In a kustomization, the entry of `images` with this `name`: its `newTag`, with a digest in the choice its `digest`,
+    /// and with another image name its `newName`. What is missing is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = ("self.matches('^[^[:space:]]+$')", "write the name of an entry of images, without blanks"))]
+    pub kustomize_image: Option<String>,
+    /// In YAML or JSON, the value at this path, such as `image.tag`, `containers[0].image` or `images."my.app"`. It must be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub key: Option<String>,
+    /// Which part of the choice `key` gets; the whole reference when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<TargetField>,
+}
+
+/// A part of the chosen image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetField {
+    /// The whole reference: `name:tag`, with `@digest` if the choice has one.
+    Image,
+    /// The tag.
+    Tag,
+    /// The image's name without tag and digest.
+    Name,
+    /// The digest.
+    Digest,
 }
 
 /// Who commits, and with which words.
@@ -131,10 +184,50 @@ pub struct ChangeStatus {
 pub struct ProblemStatus {
     /// The file, from the repository's root.
     pub file: String,
-    /// The marker's line.
+    /// The line of the marker or of the target's value; 0 for the whole file.
     pub line: u32,
     /// What is wrong.
     pub reason: String,
+}
+
+/// A value that is not written, since a person decided against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldStatus {
+    /// The file, from the repository's root.
+    pub file: String,
+    /// The value's line.
+    pub line: u32,
+    /// `namespace:name` of the policy.
+    pub policy: String,
+    /// `image`, `tag`, `name` or `digest`.
+    pub field: String,
+    /// What is not written.
+    pub value: String,
+    /// Who decided against it.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// In which commit; where the branch was rewritten, the commit that is gone.
+    pub commit: CommitId,
+    /// How, for people.
+    pub reason: String,
+}
+
+/// A value that a person released and that is not written yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleasedStatus {
+    /// `namespace:name` of the policy.
+    pub policy: String,
+    /// What may be written again.
+    pub value: String,
+}
+
+impl fmt::Display for ProblemStatus {
+    /// `file:line: reason`; without the line when it is about the whole file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, reason } = self;
+        if *line == 0 { write!(f, "{file}: {reason}") } else { write!(f, "{file}:{line}: {reason}") }
+    }
 }
 
 /// What was committed, and what could not be.
@@ -156,6 +249,9 @@ pub struct ImageUpdateStatus {
     /// The last commit that was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push_commit: Option<CommitId>,
+    /// The branch that it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_push_branch: Option<String>,
     /// When it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push_time: Option<DateTime<Utc>>,
@@ -165,6 +261,15 @@ pub struct ImageUpdateStatus {
     /// What keeps values from being kept up to date; at most 100 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ProblemStatus>,
+    /// What is not written, since a person decided against it; at most 100 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldStatus>,
+    /// What a person released and is not written yet; at most 100 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<ReleasedStatus>,
+    /// The last value of the annotation `tagboat.dev/release` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_release: Option<String>,
     /// How many values follow a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markers: Option<u32>,

@@ -45,16 +45,29 @@ pub(super) fn objects<K: DeserializeOwned>(path: &Path, kind: &str) -> anyhow::R
     if let Some(problem) = problems.first() {
         bail!("{problem}");
     }
-    let wanted = documents.into_iter().filter(|document| {
-        document.value.get("kind").and_then(|k| k.as_str()) == Some(kind)
-            && document.value.get("apiVersion").and_then(|v| v.as_str()) == Some(crate::api::API_VERSION)
-    });
+    let wanted = documents.into_iter().filter(|document| is_ours(&document.value, kind));
     wanted
         .map(|document| {
             let line = document.line;
             serde_json::from_value(document.value).with_context(|| format!("{}:{line}: {kind}", path.display()))
         })
         .collect()
+}
+
+/// The documents of one kind in a YAML file that may hold anything else, patches too.
+pub(super) fn documents(bytes: &[u8], kind: &str) -> Vec<yaml::Document> {
+    let (documents, _) = yaml::documents("", bytes);
+    documents.into_iter().filter(|document| is_ours(&document.value, kind)).collect()
+}
+
+fn is_ours(value: &serde_json::Value, kind: &str) -> bool {
+    value.get("kind").and_then(|k| k.as_str()) == Some(kind)
+        && value.get("apiVersion").and_then(|v| v.as_str()) == Some(crate::api::API_VERSION)
+}
+
+/// Whether a file holds a word.
+pub(super) fn has(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
 /// Every file below a folder, by its path from `root` with `/`; `.git` and symbolic links are left out. Sorted.
@@ -99,6 +112,29 @@ pub(super) fn names(path: &Path) -> Option<BTreeMap<String, bool>> {
 pub(super) fn read_plain(path: &Path) -> Option<Vec<u8>> {
     std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     std::fs::read(path).ok()
+}
+
+/// The bytes of the file at a path below a folder, no part of which is a symbolic link; or why there is none.
+pub(super) fn below(root: &Path, path: &str) -> anyhow::Result<Result<Vec<u8>, &'static str>> {
+    let mut here = root.to_owned();
+    let mut is_file = false;
+    for part in path.split('/') {
+        here.push(part);
+        match std::fs::symlink_metadata(&here) {
+            Ok(found) if found.is_symlink() => {
+                return Ok(Err("a symbolic link stands there: name the file that it leads to"));
+            }
+            Ok(found) => is_file = found.is_file(),
+            Err(_) => return Ok(Err("there is no such file")),
+        }
+    }
+    if is_file { read(&here).map(Ok) } else { Ok(Err("it is a folder")) }
+}
+
+/// The nearest folder above with `.git`.
+pub(super) fn repository(folder: &Path) -> Option<PathBuf> {
+    let full = folder.canonicalize().ok()?;
+    full.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
 }
 
 /// The checkout that a folder belongs to: the nearest folder above it with `.git`, else the current folder when it is below

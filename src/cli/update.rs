@@ -14,9 +14,10 @@ use crate::api::image_policy::ImageRef;
 use crate::api::{ImagePolicy, ImageUpdate};
 use crate::image::Image;
 use crate::object::Problem;
-use crate::update::batch::{self, Batch};
+use crate::update::batch::{self, Aims, Batch, Content, Settled};
 use crate::update::diff;
 use crate::update::edit::{self, Change, Choices, Known};
+use crate::update::target::Target;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -51,8 +52,13 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
     for update in &updates {
         let namespace = update.namespace().unwrap_or_else(|| "default".to_owned());
         let choices = choices(update, &namespace, &policies, &chosen);
-        let found = texts.marked(args, &update.spec.path)?;
-        let batch = batch::edit_all(&found, &choices, Some(&namespace));
+        let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
+        let marked = texts.marked(args, &update.spec.path)?;
+        let sources = batch::sources(marked, &targets, &mut |path| texts.look(args, path))?;
+        let aims = Aims { choices: &choices, namespace: Some(&namespace), targets: &targets };
+        let read = &mut |path: &str| Ok::<_, anyhow::Error>(texts.bytes(path).cloned());
+        let mut batch = batch::edit_new(&sources, read, &aims, &mut Settled::default())?;
+        batch.problems.splice(0..0, wrong);
         texts.now.extend(batch.files);
         all.changes.extend(batch.changes);
         all.problems
@@ -75,7 +81,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if all.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The marked files that were read, as they are on disk and as the edits so far made them.
+/// The files that were read, as they are on disk and as the edits so far made them.
 #[derive(Default)]
 struct Texts {
     before: BTreeMap<String, Vec<u8>>,
@@ -83,7 +89,8 @@ struct Texts {
 }
 
 impl Texts {
-    fn marked(&mut self, args: &Args, below: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    /// The files with markers, each with an id that nothing else in this run has.
+    fn marked(&mut self, args: &Args, below: &str) -> anyhow::Result<Vec<(String, String)>> {
         let mut found = Vec::new();
         for file in files::walk(&args.path, below)? {
             if !edit::is_marked_file_name(file.rsplit('/').next().unwrap_or(&file)) {
@@ -92,12 +99,30 @@ impl Texts {
             if !self.before.contains_key(&file) {
                 self.before.insert(file.clone(), files::read(&args.path.join(&file))?);
             }
-            let bytes = self.now.get(&file).unwrap_or(&self.before[&file]);
-            if edit::has_marker(bytes) {
-                found.push((file, bytes.clone()));
+            if self.bytes(&file).is_some_and(|bytes| edit::has_marker(bytes)) {
+                found.push((file, String::new()));
             }
         }
         Ok(found)
+    }
+
+    /// What a target finds at its path.
+    fn look(&mut self, args: &Args, path: &str) -> anyhow::Result<Content> {
+        if self.before.contains_key(path) {
+            return Ok(Content::File(String::new()));
+        }
+        Ok(match files::below(&args.path, path)? {
+            Ok(bytes) => {
+                self.before.insert(path.to_owned(), bytes);
+                Content::File(String::new())
+            }
+            Err(why) => Content::Nothing(why),
+        })
+    }
+
+    /// A file as the edits so far made it.
+    fn bytes(&self, file: &str) -> Option<&Vec<u8>> {
+        self.now.get(file).or_else(|| self.before.get(file))
     }
 
     fn changed(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {

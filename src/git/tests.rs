@@ -1,6 +1,6 @@
 //! The shell against the real Git server program.
 
-mod server;
+pub(super) mod server;
 mod ssh;
 
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! A listing that breaks off leaves nothing behind; must never pass on a part of one.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use reqwest::{Method, Url};
 use sha2::{Digest as _, Sha256};
@@ -34,21 +35,26 @@ struct Pages {
 }
 
 /// Lists all tags. When every byte is as last time, nothing is parsed and the same list is returned.
-pub(super) async fn list(session: &Session, repository: &Repository, memory: &mut Memory) -> Result<Tags, Error> {
+pub(super) async fn list(
+    session: &Session,
+    repository: &Repository,
+    memory: &mut Memory,
+    begun: Instant,
+) -> Result<Tags, Error> {
     let Pages { bodies, hash, size } = pages(session, repository, memory.size).await?;
     memory.size = size;
     if let Some((last, tags)) = &memory.last
         && *last == hash
     {
-        return Ok(Tags { unchanged: true, ..tags.clone() });
+        return Ok(Tags { unchanged: true, begun, ..tags.clone() });
     }
     let place = session.place(repository);
-    let mut tags = whole(bodies, repository, session.limits().tags).map_err(|reason| place.malformed(reason))?;
+    let mut tags = whole(bodies, repository, session.limits().tags, begun).map_err(|reason| place.malformed(reason))?;
     if let Some((_, last)) = &memory.last
         && last.fingerprint == tags.fingerprint
         && last.skipped == tags.skipped
     {
-        tags = Tags { unchanged: true, ..last.clone() };
+        tags = Tags { unchanged: true, begun, ..last.clone() };
     }
     memory.last = Some((hash, tags.clone()));
     Ok(tags)
@@ -118,7 +124,7 @@ fn refuses_size(answer: &Answer) -> bool {
 }
 
 /// The tags of all pages, sorted, each once.
-fn whole(bodies: Vec<Vec<u8>>, repository: &Repository, limit: usize) -> Result<Tags, String> {
+fn whole(bodies: Vec<Vec<u8>>, repository: &Repository, limit: usize, begun: Instant) -> Result<Tags, String> {
     let path = repository.path();
     let mut all = Names::default();
     for body in bodies {
@@ -130,7 +136,7 @@ fn whole(bodies: Vec<Vec<u8>>, repository: &Repository, limit: usize) -> Result<
         }
     }
     let tags = all.tags.build();
-    Ok(Tags { fingerprint: fingerprint(&tags), tags, unchanged: false, skipped: all.skipped })
+    Ok(Tags { fingerprint: fingerprint(&tags), tags, unchanged: false, skipped: all.skipped, begun })
 }
 
 /// A tag holds no line feed, so that two lists never look the same.

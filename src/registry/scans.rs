@@ -40,8 +40,8 @@ struct Scan {
 #[derive(Default)]
 struct State {
     memory: Memory,
-    /// The last good listing, and when it was begun.
-    good: Option<(Instant, Tags)>,
+    /// The last good listing.
+    good: Option<Tags>,
     /// Why the last flight failed, if it did.
     failed: Option<Error>,
 }
@@ -66,8 +66,8 @@ impl Scan {
         let arrived = Instant::now();
         let ended = self.ended.load(Ordering::Acquire);
         let state = &mut *self.turn.lock().await;
-        if let Some((begun, tags)) = &state.good
-            && (*begun >= arrived || begun.elapsed() < within)
+        if let Some(tags) = &state.good
+            && (tags.begun >= arrived || tags.begun.elapsed() < within)
         {
             return Ok(tags.clone());
         }
@@ -76,11 +76,10 @@ impl Scan {
         {
             return Err(error.clone());
         }
-        let begun = Instant::now();
-        let listed = listing::list(session, &access.repository, &mut state.memory).await;
+        let listed = listing::list(session, &access.repository, &mut state.memory, Instant::now()).await;
         state.failed = listed.as_ref().err().cloned();
         if let Ok(tags) = &listed {
-            state.good = Some((begun, tags.clone()));
+            state.good = Some(tags.clone());
         }
         self.ended.fetch_add(1, Ordering::Release);
         listed

@@ -1,11 +1,13 @@
-//! The marked files of one head × the choices → one batch: new texts, changes, problems, and the facts of their commit.
+//! The marked and targeted files of one head × the choices → one batch: new texts, changes, problems, and the facts of their commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::edit::{Change, Choices, Edited, Known, NEEDLE, edit};
+use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_file};
 use super::message;
+use super::target::Target;
+use crate::api::image_update::{HoldStatus, ReleasedStatus};
 use crate::object::Problem;
 
 /// Everything that one run would change.
@@ -17,21 +19,77 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// What keeps values from being kept up to date.
     pub problems: Vec<Problem>,
-    /// How many markers there are.
+    /// How many markers and targets work.
     pub markers: u32,
+    /// What a person decided about values.
+    pub holding: Holding,
 }
 
-/// Edits all files.
-pub fn edit_all(files: &[(String, Vec<u8>)], choices: &Choices, namespace: Option<&str>) -> Batch {
-    let mut batch = Batch::default();
-    for (path, bytes) in files {
-        batch.add(path, edit(path, bytes, choices, namespace));
+/// What a person decided about values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Values that are not written, in the order of files.
+    pub holds: Vec<HoldStatus>,
+    /// Releases that let some of the changes be written.
+    pub used: Vec<ReleasedStatus>,
+    /// Releases of policies without a choice.
+    pub waiting: Vec<ReleasedStatus>,
+    /// The annotation that was acted on.
+    pub release: Option<String>,
+}
+
+/// A file of a head that one run looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path, from the repository's root.
+    pub path: String,
+    /// Whether its markers count.
+    pub is_marked: bool,
+    /// Its content.
+    pub content: Content,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A file; the same id is the same bytes.
+    File(String),
+    /// None that could be edited: why, as in `it is a folder`.
+    Nothing(&'static str),
+}
+
+/// What one run wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Aims<'a> {
+    /// What the policies chose.
+    pub choices: &'a Choices,
+    /// The only namespace whose policies may be named; none allows all.
+    pub namespace: Option<&'a str>,
+    /// The values without a marker.
+    pub targets: &'a [Target],
+}
+
+/// The marked files and those of targets, sorted by path; `look` says what stands at the path of a target in a file without a marker.
+///
+/// # Errors
+/// Those of `look`.
+pub fn sources<E>(
+    marked: Vec<(String, String)>,
+    targets: &[Target],
+    look: &mut dyn FnMut(&str) -> Result<Content, E>,
+) -> Result<Vec<Source>, E> {
+    let marked = marked.into_iter().map(|(path, id)| (path, (true, Content::File(id))));
+    let mut all: BTreeMap<String, (bool, Content)> = marked.collect();
+    for target in targets {
+        if !all.contains_key(&target.file) {
+            all.insert(target.file.clone(), (false, look(&target.file)?));
+        }
     }
-    batch
+    Ok(all.into_iter().map(|(path, (is_marked, content))| Source { path, is_marked, content }).collect())
 }
 
 /// Files that need no edit, remembered by path and content: they are looked at again only when a policy that they name chooses
-/// anew. It saves reading and parsing, and can be lost at any time.
+/// anew or their targets are others. It saves reading and parsing, and can be lost at any time.
 #[derive(Debug, Clone, Default)]
 pub struct Settled {
     files: HashMap<(String, String), Rest>,
@@ -42,44 +100,79 @@ pub struct Settled {
 struct Rest {
     /// What the policies that it names had chosen.
     choices: Vec<(String, Option<Known>)>,
+    is_marked: bool,
+    targets: Vec<Target>,
     problems: Vec<Problem>,
     markers: u32,
 }
 
-/// Edits all files of a head, each given by its path and the id of its content; `read` is called only for those that are not
-/// settled.
+impl Rest {
+    fn holds(&self, source: &Source, targets: &[&Target], choices: &Choices) -> bool {
+        self.is_marked == source.is_marked
+            && self.targets.iter().eq(targets.iter().copied())
+            && self.choices.iter().all(|(id, known)| choices.get(id) == known.as_ref())
+    }
+}
+
+/// The bytes of a file by its path; nothing for one that is too large.
+pub type Read<'a, E> = dyn FnMut(&str) -> Result<Option<Vec<u8>>, E> + 'a;
+
+/// Edits all files of a head; `read` is called only for those that are not settled.
 ///
 /// # Errors
 /// Those of `read`.
 pub fn edit_new<E>(
-    files: &[(String, String)],
-    read: &mut dyn FnMut(usize) -> Result<Vec<u8>, E>,
-    choices: &Choices,
-    namespace: Option<&str>,
+    sources: &[Source],
+    read: &mut Read<'_, E>,
+    aims: &Aims<'_>,
     settled: &mut Settled,
 ) -> Result<Batch, E> {
     let mut batch = Batch::default();
     let mut before = std::mem::take(&mut settled.files);
-    for (index, place) in files.iter().enumerate() {
-        let rest = before
-            .remove(place)
-            .filter(|rest| rest.choices.iter().all(|(id, known)| choices.get(id) == known.as_ref()));
+    let mut targets: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
+    for target in aims.targets {
+        targets.entry(target.file.as_str()).or_default().push(target);
+    }
+    for source in sources {
+        let targets = targets.get(source.path.as_str()).map_or(&[][..], Vec::as_slice);
+        let id = match &source.content {
+            Content::File(id) => id,
+            Content::Nothing(why) => {
+                batch.problems.extend(targets.iter().map(|target| target.problem(why)));
+                continue;
+            }
+        };
+        let place = (source.path.clone(), id.clone());
+        let rest = before.remove(&place).filter(|rest| rest.holds(source, targets, aims.choices));
         if let Some(rest) = rest {
             batch.problems.extend(rest.problems.iter().cloned());
             batch.markers += rest.markers;
-            settled.files.insert(place.clone(), rest);
+            settled.files.insert(place, rest);
             continue;
         }
-        let bytes = read(index)?;
-        let edited = edit(&place.0, &bytes, choices, namespace);
+        let Some(bytes) = read(&source.path)? else {
+            batch.problems.push(Problem { file: source.path.clone(), line: 0, reason: edit::TOO_LARGE.to_owned() });
+            continue;
+        };
+        let Aims { choices, namespace, .. } = *aims;
+        let wishes = Wishes { choices, namespace, is_marked: source.is_marked, targets };
+        let edited = edit_file(&source.path, &bytes, &wishes);
+        let names = if source.is_marked { named(&bytes) } else { Some(BTreeSet::new()) };
         if edited.bytes.is_none()
-            && let Some(names) = named(&bytes)
+            && let Some(mut names) = names
         {
+            names.extend(targets.iter().map(|target| target.policy.clone()));
             let choices = names.into_iter().map(|id| (id.clone(), choices.get(&id).cloned())).collect();
-            let rest = Rest { choices, problems: edited.problems.clone(), markers: edited.markers };
-            settled.files.insert(place.clone(), rest);
+            let rest = Rest {
+                choices,
+                is_marked: source.is_marked,
+                targets: targets.iter().map(|target| (*target).clone()).collect(),
+                problems: edited.problems.clone(),
+                markers: edited.markers,
+            };
+            settled.files.insert(place, rest);
         }
-        batch.add(&place.0, edited);
+        batch.add(&source.path, edited);
     }
     Ok(batch)
 }
@@ -123,6 +216,16 @@ impl Batch {
         self.markers += edited.markers;
     }
 
+    /// Edits a file anew, without the values that are held back.
+    pub fn replace(&mut self, path: &str, edited: Edited) {
+        self.files.retain(|(file, _)| file != path);
+        self.changes.retain(|change| change.file != path);
+        self.files.extend(edited.bytes.map(|bytes| (path.to_owned(), bytes)));
+        self.changes.extend(edited.changes);
+        self.files.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.changes.sort_by(|a, b| a.file.cmp(&b.file));
+    }
+
     /// The commit's message. A template that fails on these changes gives way to the default one, since a bump must not
     /// wait for its wording; the failure is a problem of the batch's status.
     pub fn message(&self, template: Option<&str>, object: (&str, &str)) -> String {
@@ -133,14 +236,17 @@ impl Batch {
 
     /// The changes in one line, for events.
     pub fn summary(&self) -> String {
-        let mut changes: Vec<String> =
-            self.changes.iter().map(|change| format!("{} → {}", change.old, change.new)).collect();
+        let mut changes: Vec<String> = self.changes.iter().map(summed_up).collect();
         changes.dedup();
         let more = changes.len().saturating_sub(5);
         changes.truncate(5);
         let listed = changes.join(", ");
         if more > 0 { format!("{listed} and {more} more") } else { listed }
     }
+}
+
+fn summed_up(change: &Change) -> String {
+    if change.old.is_empty() { format!("+ {}", change.new) } else { format!("{} → {}", change.old, change.new) }
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ fn default_text(changes: &[Change]) -> String {
         bumps => format!("update {} images", bumps.len()),
     };
     let lines = changes.iter().map(|change| {
-        format!("- {}:{}: {} -> {}", one_line(&change.file), change.line, one_line(&change.old), change.new)
+        let old = if change.old.is_empty() { "(nothing)".to_owned() } else { one_line(&change.old) };
+        format!("- {}:{}: {old} -> {}", one_line(&change.file), change.line, change.new)
     });
     format!("{subject}\n\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

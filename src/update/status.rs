@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::batch::Batch;
 use crate::api::ImageUpdateStatus;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
-use crate::api::image_update::{ChangeStatus, ProblemStatus};
+use crate::api::image_update::{ChangeStatus, HoldStatus, ProblemStatus};
 use crate::failure::Failure;
 use crate::revision::{CommitId, Revision};
 
 /// How many changes and problems a status lists.
 const LISTED: usize = 100;
+/// How many holds one event tells of.
+const TOLD: usize = 5;
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +40,25 @@ pub enum Outcome {
         /// What is left of the batch window.
         left: Duration,
     },
+    /// There is something to commit, but the last push is too young.
+    Resting {
+        /// When it may be pushed.
+        until: DateTime<Utc>,
+        /// What would change.
+        batch: Batch,
+    },
     /// Neither the choices nor the head moved.
     Unchanged,
     /// Asked to stand still.
     Suspended,
+}
+
+/// Until when a push has to wait after the one before. A time that lies further ahead than the whole interval is another clock's, and
+/// waited for by nobody.
+pub fn rests_until(last: Option<DateTime<Utc>>, interval: Duration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let interval = TimeDelta::from_std(interval).ok()?;
+    let until = last?.checked_add_signed(interval)?;
+    Some(until).filter(|until| now < *until && *until - now <= interval)
 }
 
 /// The next status; equal to the one before when nothing changed.
@@ -62,9 +79,21 @@ pub fn next(
             status.observed_revision = Some(revision.clone());
             seen(&mut status, batch)
         }
+        Ok(Outcome::Resting { until, batch }) => {
+            let waiting = counted(batch.changes.len(), "new value");
+            match seen(&mut status, batch) {
+                Verdict::Ready { reason, .. } => {
+                    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+                    let message = format!("{waiting} wait until {until}: pushes are spec.minInterval apart");
+                    Verdict::Ready { reason, message }
+                }
+                failed => failed,
+            }
+        }
         Ok(Outcome::Pushed { commit, branch, batch }) => {
             status.observed_revision = Some(Revision { branch: branch.clone(), commit: commit.clone() });
             status.last_push_commit = Some(commit.clone());
+            status.last_push_branch = Some(branch.clone());
             status.last_push_time = Some(now);
             status.last_changes = batch.changes.iter().take(LISTED).map(change).collect();
             seen(&mut status, batch)
@@ -85,7 +114,12 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
         .take(LISTED)
         .map(|p| ProblemStatus { file: p.file.clone(), line: p.line, reason: p.reason.clone() })
         .collect();
+    let holding = &batch.holding;
+    status.holds = holding.holds.iter().take(LISTED).cloned().collect();
+    status.released = holding.used.iter().chain(&holding.waiting).take(LISTED).cloned().collect();
+    status.last_handled_release.clone_from(&holding.release);
     let values = match batch.markers {
+        markers if !holding.holds.is_empty() => held(markers, &holding.holds),
         1 => "1 marked value holds what its policy chose".to_owned(),
         markers => format!("{markers} marked values hold what the policies chose"),
     };
@@ -97,6 +131,50 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
             Verdict::Failed(Failure::user(Reason::UpdateProblems, format!("{first}{more}")))
         }
     }
+}
+
+/// How many values are held, and the first.
+fn held(markers: u32, holds: &[HoldStatus]) -> String {
+    let more = match holds.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let of = match markers {
+        1 => "the one value is held".to_owned(),
+        markers => format!("{} of {markers} values are held", holds.len()),
+    };
+    let first = holds.first().map(told).unwrap_or_default();
+    format!("{of}: {first}{more}")
+}
+
+/// A hold in one line.
+fn told(hold: &HoldStatus) -> String {
+    let HoldStatus { file, line, policy, value, reason, .. } = hold;
+    format!("{file}:{line}: {value} of policy {policy}: {reason}")
+}
+
+/// What people should hear of holds that began or ended, each with the event's reason.
+pub fn hold_notes(before: &ImageUpdateStatus, after: &ImageUpdateStatus) -> Vec<(Reason, String)> {
+    let is_in = |holds: &[HoldStatus], hold: &HoldStatus| {
+        let key = |hold: &HoldStatus| (hold.file.clone(), hold.policy.clone(), hold.field.clone(), hold.value.clone());
+        holds.iter().any(|other| key(other) == key(hold) && other.commit == hold.commit)
+    };
+    let new = after.holds.iter().filter(|hold| !is_in(&before.holds, hold));
+    let gone = before.holds.iter().filter(|hold| !is_in(&after.holds, hold));
+    let new = listed(new.map(told)).map(|note| (Reason::Held, format!("held: {note}")));
+    let gone =
+        listed(gone.map(|hold| format!("{}:{}: {} of policy {}", hold.file, hold.line, hold.value, hold.policy)));
+    new.into_iter().chain(gone.map(|note| (Reason::HoldReleased, format!("no longer held: {note}")))).collect()
+}
+
+/// The first few, in one line; nothing when there are none.
+fn listed(notes: impl Iterator<Item = String>) -> Option<String> {
+    let notes: Vec<String> = notes.collect();
+    let more = match notes.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    (!notes.is_empty()).then(|| format!("{}{more}", notes[..notes.len().min(TOLD)].join("; ")))
 }
 
 fn change(change: &super::edit::Change) -> ChangeStatus {

@@ -16,7 +16,9 @@ pub fn trials() -> Vec<Trial> {
         bare_trial("commands: explain", explain),
         bare_trial("commands: update", update),
         bare_trial("commands: update of many files applies with git", the_diff_applies),
+        bare_trial("commands: the README's targets", the_targets_of_the_readme),
         bare_trial("commands: lint", lint),
+        bare_trial("commands: lint of targets", lint_of_targets),
         bare_trial("commands: render", render),
         bare_trial("commands: crds, help and wrong use", crds_help_and_wrong_use),
     ]
@@ -189,6 +191,75 @@ async fn the_diff_applies() {
         assert_eq!(read(&by_write), before.replace("1.0.0", "2.0.0"), "{path:?}: only the values");
         assert_eq!(read(&by_git), read(&by_write), "{path:?}");
     }
+}
+
+async fn the_targets_of_the_readme() {
+    let readme = std::fs::read_to_string(checkout("README.md")).unwrap();
+    let block = readme.split("```yaml\n").map(|rest| rest.split("```").next().unwrap());
+    let targets = block.into_iter().find(|block| block.trim_start().starts_with("targets:")).unwrap();
+    let update =
+        UPDATE.replace("spec: {configRepoRef: {name: fleet}, path: ./apps}", "spec:\n  configRepoRef: {name: fleet}");
+    let kustomization = "resources:\n  - app.yaml\n";
+    let files = folder(&[
+        ("objects.yaml", &format!("{update}{targets}")),
+        ("repo/apps/app/kustomization.yaml", kustomization),
+        ("repo/apps/app/values.yaml", "image:\n  tag: \"1.0.0\" # ours\n"),
+        ("repo/apps/app/settings.json", "{\"containers\": [{\"my.image\": \"x\"}]}"),
+    ]);
+    let (objects, repo) = (text(files.path().join("objects.yaml")), files.path().join("repo"));
+    let run = async |more: &[&str]| {
+        let path = repo.to_str().unwrap();
+        let choice = "web:app=registry.example.com/acme/app:1.1.0";
+        cli(["update", "-f", &objects, "--path", path, "--choose", choice].iter().chain(more)).await
+    };
+    let diff = run(&[]).await;
+    assert_eq!((diff.code, diff.stderr.as_str()), (0, ""), "{diff:?}");
+    std::fs::write(repo.join("the.diff"), &diff.stdout).unwrap();
+    let applied = git().current_dir(&repo).args(["apply", "the.diff"]).output().unwrap();
+    assert!(applied.status.success(), "{}\n{}", String::from_utf8_lossy(&applied.stderr), diff.stdout);
+    let now = |file: &str| std::fs::read_to_string(repo.join("apps/app").join(file)).unwrap();
+    let entry = "images:\n  - name: app\n    newName: registry.example.com/acme/app\n    newTag: 1.1.0\n";
+    assert_eq!(now("kustomization.yaml"), format!("{kustomization}{entry}"));
+    assert_eq!(now("values.yaml"), "image:\n  tag: \"1.1.0\" # ours\n");
+    assert_eq!(now("settings.json"), "{\"containers\": [{\"my.image\": \"registry.example.com/acme/app:1.1.0\"}]}");
+    let again = run(&["-o", "json"]).await;
+    assert_eq!((again.code, parsed(&again)), (0, json!({"changes": [], "problems": []})));
+
+    // What is a link is left alone, and said.
+    std::fs::rename(repo.join("apps/app/values.yaml"), repo.join("apps/real.yaml")).unwrap();
+    std::os::unix::fs::symlink("../real.yaml", repo.join("apps/app/values.yaml")).unwrap();
+    let output = run(&["-o", "json"]).await;
+    let problem = &parsed(&output)["problems"][0];
+    assert_eq!((output.code, &problem["file"], &problem["line"]), (1, &json!("apps/app/values.yaml"), &json!(0)));
+    assert!(problem["reason"].as_str().unwrap().contains("symbolic link"), "{problem}");
+}
+
+async fn lint_of_targets() {
+    let update = |targets: &str| UPDATE.replace("path: ./apps", &format!("targets: [{targets}]"));
+    let good = "{file: apps/values.yaml, key: image.tag, policy: app}";
+    let files = folder(&[
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        ("apps/values.yaml", "image: {tag: 1}\n"),
+        ("flux/good.yaml", &update(good)),
+        (
+            "flux/bad.yaml",
+            &format!(
+                "# first\n{}",
+                update(&format!(
+                    "{good}, {{file: apps/values.yaml, key: tag, policy: app}}, {{file: no.yaml, kustomizeImage: app, policy: app}}"
+                ))
+            ),
+        ),
+        (
+            "flux/patch.yaml",
+            "apiVersion: tagboat.dev/v1alpha1\nkind: ImageUpdate\nmetadata: {name: fleet}\nspec: {suspend: true}\n",
+        ),
+    ]);
+    let output = cli(["lint", &text(files.path().join("flux"))]).await;
+    let said = "bad.yaml:2: ImageUpdate fleet: apps/values.yaml:1: target key tag: there is no key tag here\n\
+                bad.yaml:2: ImageUpdate fleet: no.yaml: target kustomizeImage app: there is no such file\n";
+    assert_eq!((output.code, output.stdout.as_str()), (1, said), "{output:?}");
+    assert_eq!(cli(["lint", &text(files.path().join("flux/good.yaml"))]).await.code, 0);
 }
 
 async fn lint() {

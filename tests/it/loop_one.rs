@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
+use serde_json::json;
 use tagboat::api::condition::Reason;
 use tagboat::api::{ConfigRepo, ImageUpdate};
 
@@ -20,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
         trial("loop one: a hook refuses the push", a_hook_refuses_the_push),
         trial("loop one: a broken file does not hold the others", a_broken_file_does_not_hold_the_others),
         trial("loop one: choices within the window share a commit", choices_within_the_window_share_a_commit),
+        trial("loop one: pushes are an interval apart", pushes_are_an_interval_apart),
+        trial("loop one: targets and a marker share a commit", targets_and_a_marker_share_a_commit),
         trial("loop one: a proposal branch follows main", a_proposal_branch_follows_main),
         trial("loop one: policies that do not count are problems", policies_that_do_not_count_are_problems),
     ]
@@ -147,6 +151,27 @@ async fn a_broken_file_does_not_hold_the_others(world: World) {
     assert_eq!(update.status.unwrap().problems, []);
 }
 
+async fn pushes_are_an_interval_apart(world: World) {
+    const REST: Duration = Duration::from_secs(6);
+    let repo = one_app(&world).await;
+    image_update(&world, "batchWindow: 10ms, minInterval: 6s").await;
+    let _tagboat = world.tagboat().await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    world.push("app", &["1.1.0"]).await;
+    in_git(&repo, "app.yaml", ":1.1.0 ").await;
+    let first = Instant::now();
+    world.push("app", &["1.2.0"]).await;
+    wait_for(&world.api::<ImageUpdate>(), "fleet", "that it waits", SOON, |update: Option<&ImageUpdate>| {
+        update.filter(|update| message(*update).starts_with("1 new value wait until ")).map(drop)
+    })
+    .await;
+    world.push("app", &["1.3.0"]).await;
+    in_git(&repo, "app.yaml", ":1.3.0 ").await;
+    // Times in a status are whole seconds.
+    assert!(first.elapsed() > REST - Duration::from_millis(1500), "{:?}", first.elapsed());
+    assert_eq!(robots(&repo.log()).len(), 2, "one commit for both that waited");
+}
+
 async fn choices_within_the_window_share_a_commit(world: World) {
     const APPS: [&str; 5] = ["a", "b", "c", "d", "e"];
     let mut files = Vec::new();
@@ -176,6 +201,63 @@ async fn choices_within_the_window_share_a_commit(world: World) {
     let log = repo.log();
     assert_eq!((log.len(), bumps(&log).len()), (2, 5), "{log:#?}");
     assert!(log[0].message.starts_with("chore: 5 in fleet\n\n"), "{}", log[0].message);
+}
+
+async fn targets_and_a_marker_share_a_commit(world: World) {
+    world.push("app", &["1.0.0", "1.1.0"]).await;
+    let image = world.image("app");
+    let kustomization = format!("resources: [app.yaml]\nimages:\n  - name: '{image}' # ours\n");
+    let values = "# values\nimage: {tag: 1.0.0}\n";
+    let marked_file = marked(&world, "app", "1.0.0");
+    let files = [
+        ("apps/kustomization.yaml", kustomization.as_str()),
+        ("chart/values.yaml", values),
+        ("chart/values.json", "{\"image\":\"x\"}"),
+        ("apps/marked.yaml", &marked_file),
+    ];
+    let repo = world.repo("fleet", &files);
+    config_repo(&world, &repo).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    let targets = format!(
+        "targets: [{{file: apps/kustomization.yaml, kustomizeImage: '{image}', policy: app}}, \
+         {{file: chart/values.yaml, key: image.tag, field: tag, policy: app}}, \
+         {{file: chart/values.json, key: image, policy: app}}]"
+    );
+    image_update(&world, &format!("path: ./apps, batchWindow: 10ms, {targets}")).await;
+    for (wrong, said) in [
+        (json!({"file": "a.yaml", "policy": "app"}), "exactly one"),
+        (json!({"file": "a.yaml", "policy": "app", "key": "a", "kustomizeImage": "b"}), "exactly one"),
+        (json!({"file": "a.yaml", "policy": "app", "kustomizeImage": "b", "field": "tag"}), "field goes with key"),
+        (json!({"file": "a.json", "policy": "app", "kustomizeImage": "b"}), "use key in a JSON file"),
+        (json!({"file": "a/../b.yaml", "policy": "app", "key": "a"}), "without .."),
+        (json!({"file": "/b.yaml", "policy": "app", "key": "a"}), "without .."),
+        (json!({"file": "a.yaml", "policy": "other/app", "key": "a"}), "of this namespace"),
+        (json!({"file": "a.yaml", "policy": "app", "kustomizeImage": "a b"}), "without blanks"),
+    ] {
+        let patch = Patch::Merge(json!({"spec": {"targets": [wrong]}}));
+        let refused = world.api::<ImageUpdate>().patch("fleet", &PatchParams::default(), &patch).await.unwrap_err();
+        assert!(refused.to_string().contains(said), "{refused}");
+    }
+    let _tagboat = world.tagboat().await;
+    in_git(&repo, "apps/marked.yaml", ":1.1.0 ").await;
+    let update: ImageUpdate = ready(&world, "fleet", "True", Reason::Succeeded).await;
+    assert_eq!((repo.log().len(), bumps(&repo.log()).len()), (2, 4), "{:#?}", repo.log());
+    let status = update.status.unwrap();
+    assert_eq!((status.markers, status.problems), (Some(4), Vec::new()));
+    let now = |path: &str| repo.file_at_head(path).unwrap();
+    assert_eq!(now("apps/kustomization.yaml"), format!("{kustomization}    newTag: '1.1.0'\n"));
+    assert_eq!(now("chart/values.yaml"), values.replace("1.0.0", "1.1.0"));
+    assert_eq!(now("chart/values.json"), format!("{{\"image\":\"{image}:1.1.0\"}}"));
+
+    // A target that names nothing any more is a problem; the others go on.
+    repo.commit(&[("chart/values.yaml", "image: {}\n")], "no tag");
+    let update: ImageUpdate = ready(&world, "fleet", "False", Reason::UpdateProblems).await;
+    let said = "chart/values.yaml:1: target key image.tag: there is no key tag here";
+    assert_eq!(message(&update), said);
+    event(&world, "fleet", Reason::UpdateProblems, &[said]).await;
+    world.push("app", &["1.2.0"]).await;
+    in_git(&repo, "apps/kustomization.yaml", "newTag: '1.2.0'").await;
+    in_git(&repo, "chart/values.json", ":1.2.0").await;
 }
 
 async fn a_proposal_branch_follows_main(world: World) {

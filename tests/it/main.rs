@@ -22,6 +22,7 @@ mod drift;
 mod explained;
 mod gates;
 mod generated;
+mod holds;
 mod hostile;
 mod kustomizations;
 mod leaders;
@@ -90,6 +91,7 @@ fn run_tests() -> ExitCode {
         announced::trials(),
         explained::trials(),
         races::trials(),
+        holds::trials(),
         hostile::trials(),
         objects::trials(),
         drift::trials(),

@@ -3,17 +3,30 @@
 use std::convert::Infallible;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "image: x.io/app:1.0.0 # {\"$imagepolicy\": \"web:app\"}\n",
     "tag: 1.0.0 # {\"$imagepolicy\": \"web:app:tag\"}\ndb: x.io/db:7 # {\"$imagepolicy\":\"web:db\"}\n",
     "bad: 1 # {\"$imagepolicy\": \"web:nope\"}\n",
     "bad: 1 # {\"$imagepolicy\" \"web:app\"}\n",
     "other: 1 # {\"$imagepolicy\": \"web:app:foo\"}\n",
     "escaped: x.io/app:1.0.0 # {\"$imagepolicy\": \"web:\\u0061pp\"}\n",
+    "image: {tag: 0.9.0}\n",
 ];
+
+/// One in a file without a marker, one that contradicts a marker.
+fn targets() -> Vec<Target> {
+    let specs = json!([
+        {"file": "6.yaml", "key": "image.tag", "field": "tag", "policy": "db"},
+        {"file": "0.yaml", "key": "image", "policy": "db"},
+    ]);
+    let (targets, problems) = Target::all(&serde_json::from_value::<Vec<_>>(specs).unwrap(), "web");
+    assert_eq!(problems, []);
+    targets
+}
 
 /// What the two policies chose: nothing known, not decided, not selected, or one of three tags.
 fn choices(app: u8, db: u8) -> Choices {
@@ -39,10 +52,19 @@ proptest! {
         let mut settled = Settled::default();
         for (app, db) in runs {
             let choices = choices(app, db);
-            let places: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), id(bytes))).collect();
-            let mut read = |index: usize| Ok::<_, Infallible>(files[index].1.clone());
-            let Ok(batch) = edit_new(&places, &mut read, &choices, Some("web"), &mut settled);
-            prop_assert_eq!(&batch, &edit_all(&files, &choices, Some("web")));
+            // Targets come and go between the runs, as an ImageUpdate that is edited would have it.
+            let targets = &targets()[..usize::from(app % 3).min(2)];
+            let aims = Aims { choices: &choices, namespace: Some("web"), targets };
+            let marked = files[..FILES.len() - 1].iter().map(|(path, bytes)| (path.clone(), id(bytes))).collect();
+            let mut look = |path: &str| Ok::<_, Infallible>(match files.iter().find(|(other, _)| other == path) {
+                Some((_, bytes)) => Content::File(id(bytes)),
+                None => Content::Nothing("there is no such file"),
+            });
+            let Ok(sources) = sources(marked, targets, &mut look);
+            let mut read = |path: &str| Ok::<_, Infallible>(files.iter().find(|(other, _)| other == path).map(|(_, bytes)| bytes.clone()));
+            let Ok(batch) = edit_new(&sources, &mut read, &aims, &mut settled);
+            let Ok(fresh) = edit_new(&sources, &mut read, &aims, &mut Settled::default());
+            prop_assert_eq!(&batch, &fresh);
             for (path, bytes) in batch.files {
                 files.iter_mut().find(|(other, _)| *other == path).unwrap().1 = bytes;
             }
@@ -52,16 +74,39 @@ proptest! {
 
 #[test]
 fn a_settled_file_is_read_again_only_when_a_policy_that_it_names_chooses_anew() {
-    let places = [("a.yaml".to_owned(), "1".to_owned())];
+    let sources = [Source { path: "a.yaml".to_owned(), is_marked: true, content: Content::File("1".to_owned()) }];
     let mut settled = Settled::default();
     let mut reads = 0;
     for (choice, expected) in [(choices(3, 0), 1), (choices(3, 5), 1), (choices(1, 5), 2), (choices(1, 5), 2)] {
-        let mut read = |_: usize| {
+        let mut read = |_: &str| {
             reads += 1;
-            Ok::<_, Infallible>(b"image: x.io/app:3.0.0 # {\"$imagepolicy\": \"web:app\"}\n".to_vec())
+            Ok::<_, Infallible>(Some(b"image: x.io/app:3.0.0 # {\"$imagepolicy\": \"web:app\"}\n".to_vec()))
         };
-        let Ok(batch) = edit_new(&places, &mut read, &choice, Some("web"), &mut settled);
+        let aims = Aims { choices: &choice, namespace: Some("web"), targets: &[] };
+        let Ok(batch) = edit_new(&sources, &mut read, &aims, &mut settled);
         assert_eq!((batch.changes.len(), batch.markers), (0, 1));
         assert_eq!(reads, expected);
     }
+}
+
+#[test]
+fn targets_that_name_no_file_and_files_that_are_too_large() {
+    let targets = targets();
+    let choices = choices(2, 2);
+    let aims = Aims { choices: &choices, namespace: Some("web"), targets: &targets };
+    let mut look = |path: &str| {
+        Ok::<_, Infallible>(if path == "6.yaml" {
+            Content::Nothing("it is a folder")
+        } else {
+            Content::File("1".into())
+        })
+    };
+    let Ok(sources) = sources(Vec::new(), &targets, &mut look);
+    let mut read = |_: &str| Ok::<_, Infallible>(None);
+    let Ok(batch) = edit_new(&sources, &mut read, &aims, &mut Settled::default());
+    let problems: Vec<String> = batch.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        ["0.yaml: the file is larger than 2 MiB: split it", "6.yaml: target key image.tag: it is a folder"]
+    );
 }

@@ -9,7 +9,7 @@ use super::reading::{self, Node, Piece, Reading};
 use crate::update::marker::{self, Marker};
 
 /// The largest file that is edited, in bytes.
-const MAX_FILE: usize = 2 << 20;
+pub(in crate::update) const MAX_FILE: usize = 2 << 20;
 
 /// A marker and its scalar.
 pub(in crate::update) struct Place {
@@ -18,9 +18,7 @@ pub(in crate::update) struct Place {
     /// Line of both, from 1.
     pub line: u32,
     /// The scalar's piece.
-    pub(super) piece: usize,
-    /// The scalar's bytes, quotes included.
-    pub(super) range: Range<usize>,
+    pub(in crate::update) piece: usize,
 }
 
 /// What a file holds.
@@ -30,8 +28,8 @@ pub(in crate::update) struct Places<'a> {
     pub places: Vec<Place>,
     /// Line (0 = whole file) and reason of all that doesn't.
     pub problems: Vec<(u32, String)>,
-    pub(super) text: &'a str,
-    pub(super) reading: Reading<'a>,
+    pub(in crate::update) text: &'a str,
+    pub(in crate::update) reading: Reading<'a>,
 }
 
 /// Looks for the markers of a file that holds at least one.
@@ -62,7 +60,7 @@ pub(in crate::update) fn find(bytes: &[u8]) -> Places<'_> {
         let row = Row { text, start, end, key: at + offset };
         match row.place(&found.reading, &nodes, &comments) {
             Ok(Some((marker, node))) => {
-                let place = Place { marker, line: lines.line(start), piece: node.piece, range: node.range.clone() };
+                let place = Place { marker, line: lines.line(start), piece: node.piece };
                 found.places.push(place);
             }
             Ok(None) => {}
@@ -72,6 +70,12 @@ pub(in crate::update) fn find(bytes: &[u8]) -> Places<'_> {
     }
     found.problems.sort();
     found
+}
+
+/// Reads a file whose markers don't count, for its targets. What can't be read is left to them.
+pub(in crate::update) fn unmarked(bytes: &[u8]) -> Places<'_> {
+    let text = if bytes.len() > MAX_FILE { "" } else { std::str::from_utf8(bytes).unwrap_or_default() };
+    Places { text, reading: reading::read(text), ..Places::default() }
 }
 
 fn comments(pieces: &[Piece<'_>]) -> Vec<Range<usize>> {
@@ -190,13 +194,14 @@ fn is_blank(text: &str) -> bool {
 }
 
 /// Where each line starts; `\n`, `\r\n` and `\r` end one, as in YAML.
-struct Lines {
+pub(in crate::update) struct Lines {
     starts: Vec<usize>,
     len: usize,
 }
 
 impl Lines {
-    fn new(text: &str) -> Self {
+    /// Counts them.
+    pub(in crate::update) fn new(text: &str) -> Self {
         let bytes = text.as_bytes();
         let is_end = |at: usize| bytes[at] == b'\n' || (bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
         let starts = (0..bytes.len()).filter(|at| is_end(*at)).map(|at| at + 1);
@@ -204,7 +209,7 @@ impl Lines {
     }
 
     /// The line's number, from 1.
-    fn line(&self, at: usize) -> u32 {
+    pub(in crate::update) fn line(&self, at: usize) -> u32 {
         number(self.starts.partition_point(|start| *start <= at) - 1)
     }
 
@@ -216,6 +221,6 @@ impl Lines {
 }
 
 /// A line's number from its index.
-fn number(index: usize) -> u32 {
+pub(in crate::update) fn number(index: usize) -> u32 {
     u32::try_from(index + 1).unwrap_or(u32::MAX)
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use granit_parser::{Event, Parser, ScalarStyle};
 
 /// An event and the bytes it covers.
-pub(super) type Piece<'a> = (Event<'a>, Range<usize>);
+pub(in crate::update) type Piece<'a> = (Event<'a>, Range<usize>);
 
 /// Everything the parser says about a text.
 #[derive(Default)]
-pub(super) struct Reading<'a> {
+pub(in crate::update) struct Reading<'a> {
     /// The events of the documents that parse.
     pub pieces: Vec<Piece<'a>>,
     /// The stretches whose documents don't.
@@ -26,7 +26,7 @@ struct Start {
 }
 
 /// Reads a text. A document that does not parse is left out as a whole; reading goes on at the next `---`.
-pub(super) fn read(text: &str) -> Reading<'_> {
+pub(in crate::update) fn read(text: &str) -> Reading<'_> {
     // The default of 96 refuses long comments; the size of a file is limited instead.
     let options = granit_parser::options! { max_buffered_comment_events: 1_000_000 };
     let mut parser = Parser::new_from_str_with_options(text, options);
@@ -79,7 +79,7 @@ fn has_separator(text: &str, from: usize, to: usize) -> bool {
 }
 
 /// One scalar or alias.
-pub(super) struct Node {
+pub(in crate::update) struct Node {
     /// Its piece.
     pub piece: usize,
     /// Its bytes, quotes included.
@@ -95,7 +95,7 @@ struct Frame {
 }
 
 /// Scalars and aliases in the order of the file, told apart as keys and values. Values that are not written are left out.
-pub(super) fn nodes(text: &str, pieces: &[Piece<'_>]) -> Vec<Node> {
+pub(in crate::update) fn nodes(text: &str, pieces: &[Piece<'_>]) -> Vec<Node> {
     let mut nodes = Vec::new();
     let mut stack: Vec<Frame> = Vec::new();
     for (piece, (event, range)) in pieces.iter().enumerate() {
@@ -122,8 +122,8 @@ pub(super) fn nodes(text: &str, pieces: &[Piece<'_>]) -> Vec<Node> {
     nodes
 }
 
-/// The parser counts blanks of the line after a block of text to the block.
-fn end(text: &str, event: &Event<'_>, range: &Range<usize>) -> usize {
+/// Where an event's text ends: the parser counts blanks of the line after a block of text to the block.
+pub(in crate::update) fn end(text: &str, event: &Event<'_>, range: &Range<usize>) -> usize {
     match event {
         Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
             range.start + text.get(range.clone()).unwrap_or_default().trim_end().len()
