@@ -15,8 +15,9 @@ use crate::cluster::Cluster;
 use crate::failure::{Answer, Failure, chain};
 use crate::http::hooks;
 use crate::image::Repository;
+use crate::reach::{Proxy, Tls};
 use crate::registry::cloud::{self, Cloud, Subject};
-use crate::registry::{self, Access, Credential, Proxy, Tls};
+use crate::registry::{self, Access, Credential};
 use crate::source::secret_failure;
 use crate::watch::signature::{Identity, Key, Keyless, Match, Trust, TrustedRoot};
 
@@ -176,29 +177,13 @@ impl Secrets<'_> {
     async fn tls(&self, secret: Option<&LocalRef>) -> Result<Option<Tls>, Failure> {
         let Some(LocalRef { name }) = secret else { return Ok(None) };
         let data = self.read(name).await?;
-        let ca = data.get("ca.crt").map(Vec::as_slice);
-        let identity = match (data.get("tls.crt"), data.get("tls.key")) {
-            (Some(certificate), Some(key)) => Some((certificate.as_slice(), key.as_slice())),
-            (None, None) => None,
-            _ => return Err(self.invalid(name, "tls.crt and tls.key belong together, one of them is missing")),
-        };
-        if ca.is_none() && identity.is_none() {
-            return Err(self.invalid(name, "it holds none of ca.crt, and tls.crt with tls.key"));
-        }
-        Tls::new(ca, identity).map(Some).map_err(|reason| self.invalid(name, reason))
+        let tls = Tls::read(&data).map_err(|reason| self.invalid(name, reason))?;
+        tls.map(Some).ok_or_else(|| self.invalid(name, "it holds none of ca.crt, and tls.crt with tls.key"))
     }
 
     async fn proxy(&self, secret: Option<&LocalRef>) -> Result<Option<Proxy>, Failure> {
         let Some(LocalRef { name }) = secret else { return Ok(None) };
-        let data = self.read(name).await?;
-        let text = |key: &str| match data.get(key).map(|value| std::str::from_utf8(value)) {
-            None => Ok(None),
-            Some(Ok(text)) => Ok(Some(text.trim())),
-            Some(Err(_)) => Err(self.invalid(name, format!("{key} is not UTF-8"))),
-        };
-        let address = text("address")?.ok_or_else(|| self.invalid(name, "it lacks the key address"))?;
-        let proxy = Proxy::new(address, text("username")?, text("password")?);
-        proxy.map(Some).map_err(|reason| self.invalid(name, reason))
+        Proxy::read(&self.read(name).await?).map(Some).map_err(|reason| self.invalid(name, reason))
     }
 
     async fn trust(&self, cosign: &Cosign) -> Result<Trust, Failure> {

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::Url;
-
+mod app;
 mod client;
+mod clients;
 mod commit;
 mod error;
 mod fetch;
@@ -16,21 +16,28 @@ mod local;
 mod lsrefs;
 mod mirror;
 mod pktline;
+mod place;
 mod push;
 mod report;
+mod ssh;
 mod transport;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
+pub use app::{App, Installation};
 pub use commit::NewCommit;
 pub use error::Error;
 pub use grep::Found;
 pub use history::{Depth, Version, Visit};
 pub use mirror::Mirror;
 pub use push::Pushed;
+pub use ssh::Ssh;
 pub use tree::{BLOB_LIMIT, CommitInfo, Entry, Kind, Person};
+
+use self::place::Place;
+use crate::reach::Way;
 
 /// The id of a tree or a blob: equal ids mean equal bytes.
 pub use git2::Oid as ObjectId;
@@ -50,6 +57,10 @@ pub enum Auth {
     },
     /// HTTP Bearer.
     Bearer(String),
+    /// A GitHub App, for HTTP.
+    App(App),
+    /// A key for SSH, and the host keys to trust.
+    Ssh(Ssh),
 }
 
 impl fmt::Debug for Auth {
@@ -61,10 +72,13 @@ impl fmt::Debug for Auth {
 /// A repository somewhere else and how long one operation with it may take.
 #[derive(Clone)]
 pub struct Remote {
-    /// `https://`, `http://` or `file://`, without user and password. Whether `file://` may be used is the caller's decision.
+    /// `https://`, `http://`, `ssh://`, `user@host:path` or `file://`, without password, and without user but for SSH. Whether
+    /// `file://` may be used is the caller's decision.
     pub url: String,
     /// Sent to the URL's own scheme, host and port, and nowhere else.
     pub auth: Auth,
+    /// Whom TLS trusts, who we are by certificate, and a proxy; for `https://` and `http://`.
+    pub way: Way,
     /// The limit of one operation, whatever number of requests it takes. A push may ask for the head afterwards, which has
     /// the same limit once more.
     pub timeout: Duration,
@@ -72,28 +86,28 @@ pub struct Remote {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.parsed().map_or_else(|_| "(hidden)".to_owned(), |url| url.to_string());
+        let url = self.place().map_or("(hidden)", |_| &self.url);
         f.debug_struct("Remote").field("url", &url).field("auth", &self.auth).field("timeout", &self.timeout).finish()
     }
 }
 
 impl Remote {
-    /// The URL, when it is one that we can talk to. Everything else is refused here, as libgit2 would hand an unknown scheme
-    /// or an scp form to an `ssh` of its own.
-    fn parsed(&self) -> Result<Url, Error> {
-        let refuse = |reason| Err(Error::UnsupportedUrl { reason });
-        let Ok(url) = Url::parse(&self.url) else { return refuse("it is no absolute URL") };
-        if !matches!(url.scheme(), "http" | "https" | "file") {
-            return refuse("its scheme is none of https, http, file");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return refuse("it holds a user or password: put them into the secret");
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return refuse("it holds a query or a fragment");
-        }
-        Ok(url)
+    fn place(&self) -> Result<Place, Error> {
+        Place::parse(&self.url)
     }
+
+    /// How to log in by SSH.
+    fn ssh(&self) -> Result<Ssh, Error> {
+        match &self.auth {
+            Auth::Ssh(ssh) => Ok(ssh.clone()),
+            _ => Err(Error::UnsupportedUrl { reason: "ssh needs a secret with the keys identity and known_hosts" }),
+        }
+    }
+}
+
+/// Whether a repository's URL is one of SSH, in either form.
+pub fn is_ssh(url: &str) -> bool {
+    matches!(Place::parse(url), Ok(Place::Ssh(_)))
 }
 
 /// Makes libgit2 speak HTTP through our own client, ignore every configuration file of the machine, and keep its cache small.

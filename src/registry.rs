@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use self::session::Session;
 use self::sessions::Sessions;
 use crate::image::{Digest, Repository, Tag, TagList};
+use crate::reach::{Proxy, Tls};
 
 mod auth;
 mod build;
@@ -24,7 +25,6 @@ mod listing;
 mod manifest;
 mod page;
 mod pool;
-mod proxy;
 mod pull_secret;
 mod rate_limit;
 mod redirect;
@@ -34,16 +34,13 @@ mod session;
 mod sessions;
 mod signatures;
 mod throttle;
-mod tls;
 mod wire;
 
 pub use build::Build;
 pub use credential::Credential;
 pub use error::Error;
-pub use proxy::Proxy;
 pub use pull_secret::credential;
 pub use signatures::Signed;
-pub use tls::Tls;
 
 /// Whose view of which repository: the identity of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

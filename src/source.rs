@@ -3,6 +3,7 @@
 //! 1. is it time to ask, or was it asked for?  2. credentials (cluster)  3. head (git, one request)
 //! 4. fetch (git, only when the head is new)  5. status (pure, cluster)  6. wake what stands on it
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ pub mod login;
 pub mod status;
 
 use crate::api::condition::{Reason, ready};
+use crate::api::reference::LocalRef;
 use crate::api::{ConfigRepo, ConfigRepoStatus};
 use crate::clock::{self, Now};
 use crate::cluster;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure, chain};
-use crate::git::{self, Auth, Mirror, Remote};
+use crate::git::{self, App, Auth, Installation, Mirror, Remote, Ssh};
+use crate::reach::{Proxy, Tls, Way};
 use crate::revision::{CommitId, Revision};
 use login::Login;
 use status::Outcome;
@@ -94,7 +97,7 @@ async fn ground(
         }
     };
     let mut found = read(&mirror, &remote, branch).await;
-    if is_kept && matches!(found, Err(git::Error::Authentication { .. } | git::Error::RepositoryNotFound)) {
+    if is_kept && found.as_ref().is_err_and(git::Error::is_refusal) {
         remote = self::remote(repo, context, &namespace).await?;
         found = read(&mirror, &remote, branch).await;
     }
@@ -132,19 +135,51 @@ async fn remote(repo: &ConfigRepo, context: &Context, namespace: &str) -> Result
             "spec.url: file:// is refused unless the controller runs with --allow-file-urls",
         ));
     }
-    let auth = match &repo.spec.secret_ref {
-        None => Auth::None,
+    let is_ssh = git::is_ssh(&url);
+    let (mut auth, mut way) = (Auth::None, Way::default());
+    match &repo.spec.secret_ref {
         Some(secret) => {
             let data = context.cluster.secret(namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
-            match login::login(&data)
-                .map_err(|reason| Failure::user(Reason::InvalidSecret, format!("Secret {}: {reason}", secret.name)))?
-            {
-                Login::Basic { username, password } => Auth::Basic { username, password },
-                Login::Bearer(token) => Auth::Bearer(token),
-            }
+            auth = self::auth(&data, is_ssh).await.map_err(|reason| invalid(secret, reason))?;
+            way.tls = Tls::read(&data).map_err(|reason| invalid(secret, reason))?;
         }
-    };
-    Ok(Remote { url, auth, timeout: repo.spec.timeout.0 })
+        None if is_ssh => {
+            let message = "spec.secretRef: ssh needs a Secret with the keys identity and known_hosts";
+            return Err(Failure::user(Reason::InvalidSpec, message));
+        }
+        None => {}
+    }
+    if let Some(secret) = &repo.spec.proxy_secret_ref {
+        if is_ssh {
+            return Err(Failure::user(
+                Reason::InvalidSpec,
+                "spec.proxySecretRef: ssh goes through no proxy, leave it out",
+            ));
+        }
+        let data = context.cluster.secret(namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
+        way.proxy = Some(Proxy::read(&data).map_err(|reason| invalid(secret, reason))?);
+    }
+    Ok(Remote { url, auth, way, timeout: repo.spec.timeout.0 })
+}
+
+async fn auth(data: &BTreeMap<String, Vec<u8>>, is_ssh: bool) -> Result<Auth, String> {
+    if is_ssh {
+        let key = login::ssh(data)?;
+        return Ssh::new(key.identity, key.password, key.known_hosts).await.map(Auth::Ssh);
+    }
+    Ok(match login::login(data)? {
+        Login::None => Auth::None,
+        Login::Basic { username, password } => Auth::Basic { username, password },
+        Login::Bearer(token) => Auth::Bearer(token),
+        Login::App(app) => {
+            let installation = Installation::new(app.installation.as_deref(), app.owner.as_deref())?;
+            Auth::App(App::new(&app.id, installation, &app.key, app.api.as_deref())?)
+        }
+    })
+}
+
+fn invalid(secret: &LocalRef, reason: impl std::fmt::Display) -> Failure {
+    Failure::user(Reason::InvalidSecret, format!("Secret {}: {reason}", secret.name))
 }
 
 /// What a Secret that can't be read means.
@@ -160,7 +195,11 @@ pub(crate) fn secret_failure(error: &cluster::Error) -> Failure {
 pub(crate) fn failure(error: &git::Error, url: &str) -> Failure {
     let message = format!("{url}: {}", chain(error));
     let reason = match error {
-        git::Error::Authentication { .. } => Reason::GitAuthenticationFailed,
+        git::Error::Authentication { .. }
+        | git::Error::AppRefused { .. }
+        | git::Error::KeyRefused { .. }
+        | git::Error::HostKey { .. }
+        | git::Error::SessionRefused { .. } => Reason::GitAuthenticationFailed,
         git::Error::BranchNotFound { .. } => Reason::BranchNotFound,
         git::Error::UnsupportedUrl { .. } => Reason::InvalidSpec,
         // A hook or a protection may be lifted without anything that we see, so the push is tried again, ever more rarely.

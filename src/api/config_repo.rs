@@ -29,8 +29,12 @@ use crate::revision::Revision;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigRepoSpec {
-    /// Where the repository is: `https://`, `http://`, or `file://` when the controller allows it. Without user and password.
-    #[x_kube(validation = ("self.matches('^(https?|file)://[^@]+$')", "write it as https://, http:// or file://, without user or password"))]
+    /// Where the repository is: `https://`, `http://`, `ssh://user@host/path` or `user@host:path`, or `file://` when the controller
+    /// allows it. Without password, and without user but for SSH.
+    #[x_kube(validation = (
+        "self.matches('^(https?|file)://[^@]+$') || self.matches('^ssh://([^@:/]+@)?[^@]+$') || self.matches('^[^@:/]+@([^@:/]+|[[][0-9A-Fa-f:.]+[]]):[^@]+$')",
+        "write it as https://, ssh://user@host/path, user@host:path, http:// or file://, without password"
+    ))]
     pub url: String,
     /// What to follow; the branch `main` when absent.
     #[serde(default, rename = "ref")]
@@ -41,9 +45,15 @@ pub struct ConfigRepoSpec {
     /// How long one operation with the Git host may take.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
-    /// A Secret with `username` and `password`, or with `bearerToken`.
+    /// A Secret that says who we are. For HTTPS: `username` and `password`; or `bearerToken`; or `githubAppID`, `githubAppPrivateKey`
+    /// and `githubAppInstallationID` or `githubAppInstallationOwner` (`githubAppBaseURL` where the API is not at github.com); beside
+    /// them or alone, `ca.crt` with more authorities to trust, and `tls.crt` with `tls.key` to show to the host. For SSH: `identity`,
+    /// a private key, its passphrase `password`, and `known_hosts`, without which no host is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,
+    /// A Secret with the `address` of a proxy for HTTP and HTTPS, and maybe its `username` and `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_secret_ref: Option<LocalRef>,
     /// Stops asking; what was read stays in use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,

@@ -1,21 +1,15 @@
 //! Smart HTTP (gitprotocol-http) on the one HTTP client: a request in, a checked answer of bounded size out. Credentials go
 //! to the remote's own origin only; redirects are followed on `info/refs` only, and only within that origin.
 
-#![expect(clippy::disallowed_methods, reason = "this is the Git shell's network")]
-
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
-use super::{Auth, Error, Remote};
+use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
+use super::{App, Auth, Error, Remote};
 use crate::failure::{chain, printable};
 
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a host may stay silent inside of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest list of refs that we read, in bytes.
 pub const REFS_LIMIT: usize = 64 << 20;
 /// The largest report of a push that we read, in bytes.
@@ -23,9 +17,6 @@ pub const REPORT_LIMIT: usize = 1 << 20;
 /// What of a refusal's body is kept, in bytes.
 const REFUSAL_LIMIT: usize = 4 << 10;
 const REDIRECTS_LIMIT: usize = 5;
-/// Some hosts serve Git only to clients that call themselves so.
-const USER_AGENT: &str = concat!("git/2.0 (tagboat ", env!("CARGO_PKG_VERSION"), ")");
-
 /// The two services of smart HTTP.
 #[derive(Debug, Clone, Copy)]
 pub enum Service {
@@ -36,7 +27,8 @@ pub enum Service {
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    /// The program that the service is, by which its URLs are named too.
+    pub fn name(self) -> &'static str {
         match self {
             Self::UploadPack => "git-upload-pack",
             Self::ReceivePack => "git-receive-pack",
@@ -44,11 +36,18 @@ impl Service {
     }
 }
 
+/// How requests are signed.
+#[derive(Clone)]
+enum Signs {
+    With(Option<HeaderValue>),
+    As(App),
+}
+
 /// A host and who we are there. In the functions below `base` is the repository's URL, without a slash at its end.
 #[derive(Clone)]
 pub struct Host {
     client: Client,
-    authorization: Option<HeaderValue>,
+    signs: Signs,
     origin: Url,
 }
 
@@ -57,8 +56,16 @@ impl Host {
     ///
     /// # Errors
     /// The URL or the secret cannot be used.
-    pub fn of(remote: &Remote) -> Result<Self, Error> {
-        Ok(Self { client: client()?, authorization: authorization(&remote.auth)?, origin: remote.parsed()? })
+    pub fn of(remote: &Remote, origin: Url) -> Result<Self, Error> {
+        let client = clients::get(&remote.way).map_err(unreachable)?;
+        let signs = match &remote.auth {
+            Auth::App(app) => {
+                app.fits(&origin)?;
+                Signs::As(app.clone())
+            }
+            auth => Signs::With(authorization(auth)?),
+        };
+        Ok(Self { client, signs, origin })
     }
 
     /// The request for the list of a service's refs.
@@ -89,11 +96,19 @@ impl Host {
     }
 
     async fn send_any(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let request = match &self.authorization {
-            Some(value) => request.header(AUTHORIZATION, value.clone()),
+        let value = match &self.signs {
+            Signs::With(value) => value.clone(),
+            Signs::As(app) => Some(basic("x-access-token", &app.token(&self.client).await?)?),
+        };
+        let request = match value {
+            Some(value) => request.header(AUTHORIZATION, value),
             None => request,
         };
-        request.send().await.map_err(unreachable)
+        let answer = request.send().await.map_err(unreachable)?;
+        if let (Signs::As(app), StatusCode::UNAUTHORIZED) = (&self.signs, answer.status()) {
+            app.forget().await;
+        }
+        Ok(answer)
     }
 
     /// `GET info/refs`, through redirects: where the repository really is, and the answer's bytes.
@@ -168,40 +183,33 @@ pub fn unreachable(error: reqwest::Error) -> Error {
     Error::Unreachable { message: printable(&chain(&error.without_url()), 500) }
 }
 
-/// The one client: connections and their TLS sessions are shared by all mirrors.
-fn client() -> Result<Client, Error> {
-    static CLIENT: OnceLock<Client> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
-        return Ok(client.clone());
+fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, Error> {
+    match auth {
+        Auth::None => Ok(None),
+        Auth::Bearer(token) => secret_value(format!("Bearer {token}"), "bearerToken").map(Some),
+        Auth::Basic { username, password } => basic(username, password).map(Some),
+        Auth::App(_) | Auth::Ssh(_) => {
+            Err(Error::UnsupportedUrl { reason: "the secret holds an ssh key, and this is no url of ssh" })
+        }
     }
-    let client = Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build()
-        .map_err(unreachable)?;
-    Ok(CLIENT.get_or_init(|| client).clone())
 }
 
-fn authorization(auth: &Auth) -> Result<Option<HeaderValue>, Error> {
+fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
     use base64::Engine;
-    let text = match auth {
-        Auth::None => return Ok(None),
-        Auth::Bearer(token) => format!("Bearer {token}"),
-        Auth::Basic { username, password } => {
-            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}")))
-        }
-    };
-    let mut value = HeaderValue::try_from(text).map_err(|_| {
-        Error::invalid("the secret's", "bearerToken", "it holds characters that no http header may hold")
-    })?;
+    let both = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+    secret_value(format!("Basic {both}"), "password")
+}
+
+/// A header's value that no log shows.
+pub fn secret_value(text: String, key: &'static str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| Error::invalid("the secret's", key, "it holds characters that no http header may hold"))?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(value)
 }
 
 /// Seconds, or a date (RFC 9110 10.2.3) that is read against the host's own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
     let wait = text(RETRY_AFTER)?;
     if let Ok(seconds) = wait.parse() {

@@ -33,6 +33,40 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
     },
+    /// GitHub gives the app no token.
+    #[error(
+        "github refused the app (http {status}: {message}); check {check} of the secret, and that the app is installed"
+    )]
+    AppRefused {
+        /// The HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+        /// Keys of the Secret.
+        check: &'static str,
+    },
+    /// The host does not know the key that we logged in with.
+    #[error(
+        "the git host does not take the ssh key {key} of user {user:?}; add its public key there, as a deploy key that may write"
+    )]
+    KeyRefused {
+        /// The key's kind and fingerprint.
+        key: String,
+        /// The user.
+        user: String,
+    },
+    /// The host's own key is not one that `known_hosts` vouches for. Nothing was said to it.
+    #[error("the ssh host cannot be trusted: {reason}")]
+    HostKey {
+        /// What it showed, what was expected, what to do.
+        reason: String,
+    },
+    /// The host took the key, and then did not let us do this.
+    #[error("the git host refused the ssh session: {message}; check the url and the key's rights to the repository")]
+    SessionRefused {
+        /// The host's own words.
+        message: String,
+    },
     /// The host knows no such repository, or hides it from us (404).
     #[error("the git host knows no such repository (http 404); check the url and the credentials")]
     RepositoryNotFound,
@@ -115,10 +149,27 @@ impl Error {
             Self::UnsupportedUrl { .. }
                 | Self::Invalid { .. }
                 | Self::Authentication { .. }
+                | Self::AppRefused { .. }
+                | Self::KeyRefused { .. }
+                | Self::HostKey { .. }
+                | Self::SessionRefused { .. }
                 | Self::RepositoryNotFound
                 | Self::BranchNotFound { .. }
                 | Self::Rejected { .. }
                 | Self::TooLarge { .. }
+        )
+    }
+
+    /// Whether another secret might help: the host, or we, did not accept the other side.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Authentication { .. }
+                | Self::AppRefused { .. }
+                | Self::KeyRefused { .. }
+                | Self::HostKey { .. }
+                | Self::SessionRefused { .. }
+                | Self::RepositoryNotFound
         )
     }
 

@@ -1,6 +1,7 @@
 //! What a branch points to, and bringing that commit into the mirror. In: a remote, a branch. Out: its commit; its objects.
 //! A head costs one small request; a fetch costs one more; what is here already costs none.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use git2::{AutotagOption, ErrorClass, FetchOptions, RemoteCallbacks, Repository};
@@ -9,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Host, REFS_LIMIT, Service};
 use super::lsrefs::{self, Advertisement};
-use super::mirror::{Route, blocking, branch_ref, head_ref, limited, locked};
+use super::mirror::{Route, blocking, branch_ref, commit_id, head_ref, known_heads, limited, locked, oid};
+use super::place::{Place, Shell};
+use super::ssh::fetch::Ask;
+use super::ssh::{self, Ssh};
 use super::transport::{self, Context};
 use super::{Error, Mirror, Remote, local};
 use crate::revision::CommitId;
@@ -18,28 +22,27 @@ use crate::revision::CommitId;
 const OBJECTS_LIMIT: usize = 20_000_000;
 
 impl Mirror {
-    /// The commit that the branch points to now. One request of some hundred bytes, however many refs the repository has.
+    /// The commit that the branch points to now. One request (over SSH, one session) of some hundred bytes, however many refs the repository has.
     ///
     /// # Errors
     /// [`Error::BranchNotFound`], or whatever keeps us from the host.
     pub async fn head(&self, remote: &Remote, branch: &str) -> Result<CommitId, Error> {
         let name = branch_ref(branch)?;
-        let url = remote.parsed()?;
+        let place = remote.place()?;
         let head = limited(remote.timeout, async {
-            if url.scheme() == "file" {
-                blocking(move || local::head(&url, &name)).await
-            } else {
-                self.ask_head(remote, &name).await
+            match place {
+                Place::Folder(url) => blocking(move || local::head(&url, &name)).await,
+                Place::Http(url) => self.ask_head(&Host::of(remote, url)?, remote, &name).await,
+                Place::Ssh(shell) => ssh::talk::head(&shell, &remote.ssh()?, &name).await,
             }
         });
         head.await?.ok_or_else(|| Error::BranchNotFound { branch: branch.to_owned() })
     }
 
-    async fn ask_head(&self, remote: &Remote, name: &str) -> Result<Option<CommitId>, Error> {
-        let host = Host::of(remote)?;
+    async fn ask_head(&self, host: &Host, remote: &Remote, name: &str) -> Result<Option<CommitId>, Error> {
         let route = self.route(remote);
         if route.v2 != Some(false) {
-            match ls_refs(&host, &route.base, name).await {
+            match ls_refs(host, &route.base, name).await {
                 Ok(found) => {
                     self.remember(remote, Route { v2: Some(true), ..route });
                     return Ok(found);
@@ -56,7 +59,7 @@ impl Mirror {
         let (base, answer) = host.advertisement(remote.url.trim_end_matches('/'), Service::UploadPack).await?;
         match lsrefs::advertisement(&answer, name)? {
             Advertisement::Commands => {
-                let found = ls_refs(&host, &base, name).await?;
+                let found = ls_refs(host, &base, name).await?;
                 self.remember(remote, Route { base, v2: Some(true) });
                 Ok(found)
             }
@@ -73,13 +76,14 @@ impl Mirror {
     /// [`Error::CommitGone`] when the branch was rewritten since; or whatever keeps us from the host.
     pub async fn fetch(&self, remote: &Remote, branch: &str, wanted: &CommitId) -> Result<(), Error> {
         let name = branch_ref(branch)?;
-        let url = remote.parsed()?;
+        let place = remote.place()?;
         if self.holds(wanted)? {
             return Ok(());
         }
-        let context = match url.scheme() {
-            "file" => None,
-            _ => Some((Host::of(remote)?, self.route(remote).base)),
+        let by = match place {
+            Place::Folder(_) => By::Folder,
+            Place::Http(url) => By::Http(Host::of(remote, url)?, self.route(remote).base),
+            Place::Ssh(shell) => By::Ssh(shell, remote.ssh()?),
         };
         // Whoever drops this future, or waits too long, ends the work on its thread too.
         let cancel = CancellationToken::new();
@@ -89,10 +93,10 @@ impl Mirror {
             let job = Fetch {
                 mirror: self.clone(),
                 url: remote.url.clone(),
-                refspec: format!("+{name}:{}", head_ref(branch)),
+                head: head_ref(branch),
                 name,
                 wanted: wanted.clone(),
-                host: context,
+                by,
                 runtime: Handle::current(),
                 cancel,
             };
@@ -113,13 +117,20 @@ async fn ls_refs(host: &Host, base: &str, name: &str) -> Result<Option<CommitId>
     lsrefs::find(&answer, name)
 }
 
+enum By {
+    Folder,
+    Http(Host, String),
+    Ssh(Shell, Ssh),
+}
+
 struct Fetch {
     mirror: Mirror,
     url: String,
     name: String,
-    refspec: String,
+    /// The ref of the mirror.
+    head: String,
     wanted: CommitId,
-    host: Option<(Host, String)>,
+    by: By,
     runtime: Handle,
     cancel: CancellationToken,
 }
@@ -131,7 +142,8 @@ impl Fetch {
             return Ok(());
         }
         let mut result = Ok(());
-        for own_list in [true, false] {
+        let lists: &[bool] = if matches!(self.by, By::Ssh(..)) { &[true] } else { &[true, false] };
+        for own_list in lists.iter().copied() {
             result = self.attempt(own_list);
             self.mirror.note_damage(&result);
             match &result {
@@ -152,7 +164,11 @@ impl Fetch {
 
     fn attempt(&self, own_list: bool) -> Result<(), Error> {
         let repository = self.mirror.second_handle()?;
-        let Some((host, base)) = &self.host else { return self.transfer(&repository) };
+        let (host, base) = match &self.by {
+            By::Folder => return self.transfer(&repository),
+            By::Ssh(shell, login) => return self.download(&repository, shell, login),
+            By::Http(host, base) => (host, base),
+        };
         let base = match own_list {
             true => base.clone(),
             false => self.wait(host.advertisement(self.url.trim_end_matches('/'), Service::UploadPack))?.0,
@@ -191,7 +207,8 @@ impl Fetch {
         let mut options = FetchOptions::new();
         options.remote_callbacks(callbacks).download_tags(AutotagOption::None).update_fetchhead(false);
         let mut remote = repository.remote_anonymous(&self.url).map_err(Error::storage)?;
-        remote.fetch(&[&self.refspec], Some(&mut options), None).map_err(|error| {
+        let refspec = format!("+{}:{}", self.name, self.head);
+        remote.fetch(&[refspec], Some(&mut options), None).map_err(|error| {
             if self.cancel.is_cancelled() {
                 return Error::Cancelled;
             }
@@ -203,5 +220,60 @@ impl Fetch {
                 _ => Error::storage(error),
             }
         })
+    }
+
+    /// By a session: our own request, and libgit2 only keeps what comes.
+    fn download(&self, repository: &Repository, shell: &Shell, login: &Ssh) -> Result<(), Error> {
+        let haves = haves(repository)?;
+        let ask = Ask { name: &self.name, wanted: &self.wanted, haves: &haves };
+        let mut pack = self.wait(ssh::fetch::start(shell, login, &ask))?;
+        let odb = repository.odb().map_err(Error::storage)?;
+        let mut writer = odb.packwriter().map_err(Error::storage)?;
+        let mut start = Vec::new();
+        while let Some(piece) = self.wait(pack.piece())? {
+            if start.len() < PACK_HEAD {
+                start.extend_from_slice(&piece[..piece.len().min(PACK_HEAD - start.len())]);
+                check_count(&start)?;
+            }
+            writer.write_all(&piece).map_err(|_| unstored())?;
+        }
+        writer.commit().map_err(|_| unstored())?;
+        self.wait(async {
+            pack.end().await;
+            Ok(())
+        })?;
+        let wanted = oid(&self.wanted)?;
+        if repository.find_commit(wanted).is_ok() {
+            repository.reference(&self.head, wanted, true, "").map_err(Error::storage)?;
+        }
+        Ok(())
+    }
+}
+
+/// How long a pack's head is: `PACK`, the version, the number of objects.
+const PACK_HEAD: usize = 12;
+/// Of how many commits the host is told that they are here: more than heads, as a rewritten branch lost its head.
+const HAVES: usize = 32;
+
+fn check_count(start: &[u8]) -> Result<(), Error> {
+    let count = start.get(8..PACK_HEAD).and_then(|count| count.try_into().ok()).map_or(0, u32::from_be_bytes);
+    if count as usize > OBJECTS_LIMIT {
+        return Err(Error::TooLarge { what: "the number of objects to fetch".into(), limit: OBJECTS_LIMIT as u64 });
+    }
+    Ok(())
+}
+
+fn haves(repository: &Repository) -> Result<Vec<CommitId>, Error> {
+    let mut walk = repository.revwalk().map_err(Error::storage)?;
+    walk.push_glob(&known_heads()).map_err(Error::storage)?;
+    walk.take(HAVES).map(|id| id.map(commit_id).map_err(Error::storage)).collect()
+}
+
+/// Why libgit2 did not take a pack: its own disk, or the bytes.
+fn unstored() -> Error {
+    let error = git2::Error::last_error(-1);
+    match error.class() {
+        ErrorClass::Os | ErrorClass::Filesystem => Error::storage(error),
+        _ => Error::protocol(&format!("a pack that cannot be read: {}", error.message())),
     }
 }

@@ -41,6 +41,20 @@ pub fn push(out: &mut Vec<u8>, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
+/// The packet that the bytes begin with, and its length with the length field; nothing when it is not whole yet.
+///
+/// # Errors
+/// The bytes are no packet.
+pub fn first(bytes: &[u8]) -> Result<Option<(Packet<'_>, usize)>, Error> {
+    let Some(length) = bytes.get(..4).map(length) else { return Ok(None) };
+    // What is no length makes an error at once; a special packet has no more than its length.
+    let whole = match length {
+        Some(length) if bytes.len() < length => return Ok(None),
+        length => length.unwrap_or_default().max(4),
+    };
+    Packets::of(&bytes[..whole]).next().transpose().map(|packet| packet.map(|packet| (packet, whole)))
+}
+
 /// Reads packets off the front of a byte slice.
 pub struct Packets<'a> {
     rest: &'a [u8],
@@ -110,6 +124,13 @@ mod tests {
         assert_eq!(packets, expected, "{bytes:?}");
         assert!(message.ends_with(error), "{bytes:?}: {message:?}");
         assert_eq!(message.is_empty(), error.is_empty(), "{bytes:?}: {message:?}");
+        let mut rest = bytes.as_bytes();
+        for packet in expected {
+            let (one, length) = first(rest).unwrap().unwrap();
+            assert_eq!(one, *packet);
+            rest = &rest[length..];
+        }
+        assert!(error.contains("cut off") || first(rest).is_err() != error.is_empty(), "{bytes:?}");
     }
 
     #[test]
@@ -138,6 +159,7 @@ mod tests {
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             prop_assert!(Packets::of(&bytes).count() <= bytes.len());
+            let _ = first(&bytes);
         }
     }
 }

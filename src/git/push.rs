@@ -7,7 +7,9 @@ use git2::{Oid, Repository, TreeEntry};
 
 use super::client::{self, Host, REPORT_LIMIT, Service};
 use super::mirror::{Route, blocking, branch_ref, known_heads, limited, oid};
+use super::place::Place;
 use super::report::{self, Report};
+use super::ssh::talk;
 use super::{Error, Mirror, Remote, local};
 use crate::revision::CommitId;
 
@@ -25,7 +27,7 @@ pub enum Pushed {
 
 impl Mirror {
     /// Moves the branch from `old` (nothing: it must not exist yet) to `new`, with the objects that the host lacks. Over HTTP
-    /// this is one POST. `new` need not descend from `old`: the caller answers for what it replaces.
+    /// this is one POST, over SSH one session. `new` need not descend from `old`: the caller answers for what it replaces.
     ///
     /// # Errors
     /// [`Error::Rejected`] with the host's words when its rules forbid it; or whatever keeps us from the host. After a lost
@@ -38,17 +40,17 @@ impl Mirror {
         new: &CommitId,
     ) -> Result<Pushed, Error> {
         let name = branch_ref(branch)?;
-        let url = remote.parsed()?;
+        let place = remote.place()?;
         let (old_id, new_id) = (old.map(oid).transpose()?, oid(new)?);
         if old == Some(new) {
             return Ok(Pushed::Done);
         }
         let _alone = limited(remote.timeout, async { Ok(Arc::clone(&self.inner.network).lock_owned().await) }).await?;
-        let pushed = if url.scheme() == "file" {
+        let pushed = if let Place::Folder(url) = place {
             let pack = self.pack(old_id, new_id, Known::Much).await?;
             limited(remote.timeout, blocking(move || local::push(&url, &name, old_id, new_id, &pack))).await?
         } else {
-            self.swap(remote, branch, &Swap { old, new, name: &name }).await?
+            self.swap(remote, branch, &Swap { place: &place, old, new, name: &name }).await?
         };
         if pushed == Pushed::Done {
             self.note_head(branch, new_id)?;
@@ -63,7 +65,7 @@ impl Mirror {
         for known in [Known::Much, Known::OldOnly] {
             let mut body = report::command(swap.old, swap.new, swap.name);
             body.extend(self.pack(swap.old.map(oid).transpose()?, oid(swap.new)?, known).await?);
-            let failure = match limited(remote.timeout, self.send_push(remote, swap.name, &body)).await {
+            let failure = match limited(remote.timeout, self.send_push(remote, swap, body)).await {
                 Ok(Report::Done) => return Ok(Pushed::Done),
                 Ok(Report::Refused(words)) => Error::rejected(&words),
                 Err(error) if error.lost_reply() => error,
@@ -88,9 +90,18 @@ impl Mirror {
         Err(refusal.unwrap_or(Error::Cancelled))
     }
 
+    async fn send_push(&self, remote: &Remote, swap: &Swap<'_>, body: Vec<u8>) -> Result<Report, Error> {
+        match swap.place {
+            Place::Ssh(shell) => talk::push(shell, &remote.ssh()?, swap.name, body).await,
+            Place::Http(url) | Place::Folder(url) => {
+                let host = Host::of(remote, url.clone())?;
+                self.post_push(&host, remote, swap.name, &body).await
+            }
+        }
+    }
+
     /// One POST; a host that wants to be asked for its refs first gets its way.
-    async fn send_push(&self, remote: &Remote, name: &str, body: &[u8]) -> Result<Report, Error> {
-        let host = Host::of(remote)?;
+    async fn post_push(&self, host: &Host, remote: &Remote, name: &str, body: &[u8]) -> Result<Report, Error> {
         let route = self.route(remote);
         let post = |base: &str| host.send(host.post(base, Service::ReceivePack, body.to_vec()));
         let answer = match post(&route.base).await {
@@ -113,6 +124,7 @@ impl Mirror {
 }
 
 struct Swap<'a> {
+    place: &'a Place,
     old: Option<&'a CommitId>,
     new: &'a CommitId,
     name: &'a str,

@@ -1,6 +1,7 @@
 //! The shell against the real Git server program.
 
 pub(super) mod server;
+mod ssh;
 
 use std::path::Path;
 use std::sync::Once;
@@ -381,11 +382,7 @@ async fn many_fetches_keep_few_packs() {
 async fn a_file_url_works_too() {
     let server = Server::start(&[("a.yaml", "1")]).await;
     let mirror = open(&server);
-    let remote = Remote {
-        url: format!("file://{}", server.bare().display()),
-        auth: Auth::None,
-        timeout: Duration::from_secs(10),
-    };
+    let remote = Remote { url: format!("file://{}", server.bare().display()), auth: Auth::None, ..server.remote() };
     assert_eq!(mirror.head(&remote, "none").await, Err(Error::BranchNotFound { branch: "none".into() }));
     let head = mirror.head(&remote, "main").await.unwrap();
     mirror.fetch(&remote, "main", &head).await.unwrap();

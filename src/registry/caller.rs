@@ -7,10 +7,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Request, Response, Url};
 
 use super::credential::Credential;
-use super::proxy::Proxy;
-use super::tls::Tls;
 use super::{Access, Limits};
 use crate::failure::chain;
+use crate::reach::{Proxy, Tls};
 
 /// How many idle connections are kept to a host: as many as one caller may have in flight.
 const IDLE_CONNECTIONS: usize = 16;

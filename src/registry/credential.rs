@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
+
+use crate::reach::fingerprint;
 
 /// A registry's user and password, or one of the two kinds of token that `docker login` can leave in a pull secret.
 #[derive(Clone)]
@@ -85,17 +86,6 @@ impl Credential {
 pub(super) fn hidden<'s>(text: &str, secrets: impl IntoIterator<Item = &'s str>) -> String {
     let secrets = secrets.into_iter().filter(|secret| secret.len() >= 4);
     secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "(hidden)"))
-}
-
-/// A hash of secrets in which no two lists of them look the same.
-pub(super) fn fingerprint(kind: u8, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update([kind]);
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
 }
 
 impl fmt::Debug for Credential {

@@ -14,7 +14,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 
-use super::{Access, Build, Credential, Error, Limits, Proxy, Registry, Signed, Tags, Tls};
+use super::{Access, Build, Credential, Error, Limits, Registry, Signed, Tags};
+use crate::reach::{Proxy, Tls};
 use server::{Asked, Server, page, page_then, reply};
 
 pub(super) const LONG: Duration = Duration::from_secs(30);

@@ -42,6 +42,7 @@ mod shrinking;
 mod signatures;
 mod story;
 mod tenants;
+mod transports;
 
 use std::process::ExitCode;
 
@@ -98,6 +99,7 @@ fn run_tests() -> ExitCode {
         tenants::trials(),
         outages::trials(),
         leaders::trials(),
+        transports::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -63,7 +63,8 @@ fn certificate(name: &str) -> PathBuf {
     checkout("src/registry/tests/certs").join(name)
 }
 
-fn pem(name: &str) -> String {
+/// The text of a certificate or key that tests share.
+pub fn pem(name: &str) -> String {
     std::fs::read_to_string(certificate(name)).unwrap()
 }
 
@@ -131,7 +132,7 @@ async fn a_proxy_with_a_password(world: World) {
 }
 
 /// A proxy that makes tunnels for who knows `ferry:row-4`; its address, and how many it made.
-async fn proxy() -> (String, Arc<AtomicUsize>) {
+pub async fn proxy() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let tunnels = Arc::new(AtomicUsize::new(0));

@@ -11,6 +11,7 @@ pub mod guard;
 pub mod parts;
 pub mod process;
 pub mod registry;
+pub mod ssh_key;
 pub mod tagboat;
 pub mod traffic;
 pub mod wait;
@@ -29,6 +30,7 @@ use tokio::sync::OnceCell;
 
 use self::cluster::Cluster;
 use self::git::GitServer;
+use self::gitea::Gitea;
 use self::registry::Registry;
 use self::world::World;
 
@@ -98,7 +100,12 @@ pub async fn private_registry_2() -> &'static Registry {
 
 /// The shared Gitea, as a registry. Its images have owners: `gitea::OPEN`, `gitea::PRIVATE`.
 pub async fn gitea() -> &'static Registry {
-    static GITEA: OnceCell<Result<Registry, String>> = OnceCell::const_new();
+    &gitea_host().await.registry
+}
+
+/// The shared Gitea, as a Git host.
+pub async fn gitea_host() -> &'static Gitea {
+    static GITEA: OnceCell<Result<Gitea, String>> = OnceCell::const_new();
     started("Gitea", GITEA.get_or_init(|| gitea::start("gitea")).await)
 }
 

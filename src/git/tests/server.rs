@@ -15,6 +15,7 @@ use base64::Engine;
 use tokio::io::AsyncWriteExt;
 
 use super::super::{Auth, Remote};
+use crate::reach::Way;
 
 pub const PASSWORD: &str = "s3cret-pass";
 
@@ -70,7 +71,7 @@ impl Server {
 
     pub fn remote(&self) -> Remote {
         let auth = Auth::Basic { username: "bot".into(), password: PASSWORD.into() };
-        Remote { url: self.url.clone(), auth, timeout: Duration::from_secs(20) }
+        Remote { url: self.url.clone(), auth, way: Way::default(), timeout: Duration::from_secs(20) }
     }
 
     pub fn bare(&self) -> PathBuf {

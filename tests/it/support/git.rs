@@ -3,7 +3,7 @@
 mod http;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -91,6 +91,18 @@ pub struct Commit {
 }
 
 impl Repo {
+    /// A repository of another host, at this URL; its bare repository on disk exists.
+    pub fn at(name: &str, url: &str, folder: &Path) -> Self {
+        let repository = Arc::new(Mutex::new(Repository::open_bare(folder).unwrap()));
+        let (name, url, folder) = (name.to_owned(), url.to_owned(), folder.to_owned());
+        Self { name, url, folder, traffic: Arc::default(), repository }
+    }
+
+    /// Every request's answer so far, their bodies together, in bytes.
+    pub fn answered(&self) -> u64 {
+        self.traffic.answered(&self.name)
+    }
+
     /// Writes files in one commit on the branch, as a person; the commit's id.
     pub fn commit(&self, files: &[(&str, &str)], message: &str) -> String {
         self.change(message, |repository, index| {

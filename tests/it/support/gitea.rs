@@ -1,15 +1,18 @@
 //! Gitea with its image registry, behind the same proxy as the other registries. Images belong to an owner: those of [`OPEN`] are
-//! everybody's, those of [`PRIVATE`] are for members, such as the user of `registry::LOGIN`.
+//! everybody's, those of [`PRIVATE`] are for members, such as the user of `registry::LOGIN`. And Gitea as a Git host with an SSH
+//! server of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::git::{BRANCH, Repo};
 use super::parts::{files, program};
 use super::process::Process;
 use super::registry::{Key, LOGIN, Registry};
+use super::ssh_key::{self, SshKey};
 use super::{free_ports, guard};
 
 /// Whose images everybody may see.
@@ -17,14 +20,26 @@ pub const OPEN: &str = "harbour";
 /// Whose images only members may see.
 pub const PRIVATE: &str = "vault";
 
+/// Gitea: a registry and a Git host.
+pub struct Gitea {
+    /// Its images.
+    pub registry: Registry,
+    /// Where its SSH server listens, on 127.0.0.1.
+    pub ssh_port: u16,
+    folder: PathBuf,
+}
+
 /// Starts it, with a folder of its own, its administrator and both owners.
-pub async fn start(name: &str) -> Result<Registry, String> {
-    let [port] = free_ports();
+pub async fn start(name: &str) -> Result<Gitea, String> {
+    let [port, ssh_port] = free_ports();
     let folder = guard::folder().join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let mut registry = Registry::in_front_of(port).await;
     let config = folder.join("app.ini");
-    std::fs::write(&config, settings(&folder, port, &registry.host, &files("gitea-files")?)).unwrap();
+    for kind in HOST_KEYS {
+        ssh_key::generate(&folder.join(format!("host_{kind}")), kind, "");
+    }
+    std::fs::write(&config, settings(&folder, [port, ssh_port], &registry.host, &files("gitea-files")?)).unwrap();
 
     let mut web = command(&config)?;
     web.arg("web");
@@ -39,11 +54,50 @@ pub async fn start(name: &str) -> Result<Registry, String> {
     let token = registry.send(registry.request(Method::GET, "/v2/token?service=container_registry&scope=*")).await;
     let token: Value = token.json().await.unwrap();
     registry.sign(Key::Bearer(token["token"].as_str().expect("a token").to_owned()));
-    Ok(registry)
+    Ok(Gitea { registry, ssh_port, folder })
+}
+
+/// The kinds of its host keys.
+pub const HOST_KEYS: [&str; 3] = ["ed25519", "ecdsa", "rsa"];
+
+impl Gitea {
+    /// A private repository of the administrator's with a first commit of these files; its URL is that of SSH.
+    pub async fn repo(&self, name: &str, files: &[(&str, &str)]) -> Repo {
+        self.api(Method::POST, "user/repos", json!({"name": name, "private": true, "default_branch": BRANCH})).await;
+        let owner = LOGIN.0;
+        let url = format!("ssh://git@127.0.0.1:{}/{owner}/{name}.git", self.ssh_port);
+        let repo = Repo::at(name, &url, &self.folder.join("repositories").join(owner).join(format!("{name}.git")));
+        repo.commit(files, "first commit");
+        repo
+    }
+
+    /// Makes a key of this kind known as one of the administrator's.
+    pub async fn user_key(&self, key: &SshKey) {
+        self.api(Method::POST, "user/keys", json!({"title": key.public, "key": key.public})).await;
+    }
+
+    /// Makes a key known that may only read this repository.
+    pub async fn read_only_key(&self, repo: &Repo, key: &SshKey) {
+        let path = format!("repos/{}/{}/keys", LOGIN.0, repo.name);
+        self.api(Method::POST, &path, json!({"title": "reader", "key": key.public, "read_only": true})).await;
+    }
+
+    /// A line of `known_hosts` for its host key of this kind.
+    pub fn known_host(&self, kind: &str) -> String {
+        let public = std::fs::read_to_string(self.folder.join(format!("host_{kind}.pub"))).unwrap();
+        format!("[127.0.0.1]:{} {public}", self.ssh_port)
+    }
+
+    async fn api(&self, method: Method, path: &str, body: Value) {
+        let request = self.registry.request(method, &format!("/api/v1/{path}"));
+        let answer = request.basic_auth(LOGIN.0, Some(LOGIN.1)).json(&body).send().await.unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{path} {status}: {}", answer.text().await.unwrap_or_default());
+    }
 }
 
 /// Addresses of its answers lead through the proxy.
-fn settings(folder: &Path, port: u16, host: &str, files: &Path) -> String {
+fn settings(folder: &Path, [port, ssh_port]: [u16; 2], host: &str, files: &Path) -> String {
     let (folder, files) = (folder.display(), files.display());
     format!(
         "
@@ -59,7 +113,14 @@ ROOT_URL = http://{host}/
 STATIC_ROOT_PATH = {files}
 APP_DATA_PATH = {folder}/data
 OFFLINE_MODE = true
-DISABLE_SSH = true
+START_SSH_SERVER = true
+BUILTIN_SSH_SERVER_USER = git
+SSH_DOMAIN = 127.0.0.1
+SSH_PORT = {ssh_port}
+SSH_LISTEN_HOST = 127.0.0.1
+SSH_LISTEN_PORT = {ssh_port}
+SSH_ROOT_PATH = {folder}/ssh
+SSH_SERVER_HOST_KEYS = {folder}/host_ed25519, {folder}/host_ecdsa, {folder}/host_rsa
 [database]
 DB_TYPE = sqlite3
 PATH = {folder}/gitea.db

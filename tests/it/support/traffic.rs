@@ -38,6 +38,7 @@ pub enum Fault {
 #[derive(Debug, Default)]
 struct Site {
     requests: Vec<Request>,
+    answered: u64,
     fault: Option<Fault>,
     delay: Duration,
     /// The end of paths that nothing is at.
@@ -52,6 +53,16 @@ impl Traffic {
     /// The requests for a site so far.
     pub fn requests(&self, site: &str) -> Vec<Request> {
         self.with(site, |site| site.requests.clone())
+    }
+
+    /// How many bytes of bodies were answered for a site.
+    pub fn answered(&self, site: &str) -> u64 {
+        self.with(site, |site| site.answered)
+    }
+
+    /// Counts bytes of an answer's body.
+    pub fn count(&self, site: &str, bytes: usize) {
+        self.with(site, |site| site.answered += bytes as u64);
     }
 
     /// From now on every request for the site goes wrong like this; `None`: no more.

@@ -43,7 +43,15 @@ async fn answer(State(host): State<Arc<Host>>, request: Request) -> Response {
             .into_response();
     }
     match run(&host, &parts, body).await {
-        Ok(response) => spoil(fault, response).await,
+        Ok(response) => {
+            let (parts, body) = spoil(fault, response).await.into_parts();
+            let counted = body.into_data_stream().inspect(move |piece| {
+                if let Ok(piece) = piece {
+                    host.traffic.count(&repository, piece.len());
+                }
+            });
+            Response::from_parts(parts, Body::from_stream(counted))
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -1,6 +1,7 @@
-//! How TLS to a registry differs from the usual. In: PEM texts. Out: more certificate authorities, a client certificate. Checked
+//! How TLS to a server differs from the usual. In: PEM texts. Out: more certificate authorities, a client certificate. Checked
 //! when it is made; its identity is a fingerprint; must never show the key in a log, a message or a debug print.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::credential::fingerprint;
+use super::fingerprint;
 
 /// The longest bundle of certificates that is read, in bytes (a Secret holds 1 MiB).
 const PEM_BYTES: usize = 1 << 20;
@@ -40,13 +41,30 @@ impl Tls {
         Ok(Self(Arc::new(Parts { authorities, identity, fingerprint })))
     }
 
+    /// What a Secret's data says under Flux's names `ca.crt`, `tls.crt` and `tls.key`; none of them: nothing.
+    ///
+    /// # Errors
+    /// What is wrong with which key; never a part of its value.
+    pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Option<Self>, String> {
+        let text = |key: &str| data.get(key).map(Vec::as_slice);
+        let identity = match (text("tls.crt"), text("tls.key")) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err("tls.crt and tls.key belong together, one of them is missing".to_owned()),
+        };
+        match text("ca.crt") {
+            None if identity.is_none() => Ok(None),
+            ca => Self::new(ca, identity).map(Some),
+        }
+    }
+
     /// Whether there is a client certificate.
-    pub(super) fn has_identity(&self) -> bool {
+    pub fn has_identity(&self) -> bool {
         self.0.identity.is_some()
     }
 
     /// A client that trusts more, and shows the client certificate if it may.
-    pub(super) fn apply(&self, mut client: ClientBuilder, shows_identity: bool) -> ClientBuilder {
+    pub fn apply(&self, mut client: ClientBuilder, shows_identity: bool) -> ClientBuilder {
         if !self.0.authorities.is_empty() {
             client = client.tls_certs_merge(self.0.authorities.iter().cloned());
         }

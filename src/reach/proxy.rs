@@ -1,15 +1,16 @@
-//! The way to a registry through a proxy. In: its address, a user name and a password. Out: what the client needs. Its identity
+//! The way to a server through a proxy. In: its address, a user name and a password. Out: what the client needs. Its identity
 //! is a fingerprint; must never show the password in a log, a message or a debug print.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use reqwest::Url;
 
-use super::credential::fingerprint;
+use super::fingerprint;
 
-/// An HTTP proxy for all requests of one caller, token servers included (Flux's `proxySecretRef`). Nothing is exempt.
+/// An HTTP proxy for all requests, those to token servers included (Flux's `proxySecretRef`). Nothing is exempt.
 #[derive(Clone)]
 pub struct Proxy(Arc<Parts>);
 
@@ -40,8 +41,22 @@ impl Proxy {
         Ok(Self(Arc::new(Parts { proxy, fingerprint: fingerprint(b'x', &parts) })))
     }
 
+    /// What a Secret's data says under Flux's names `address`, `username` and `password`.
+    ///
+    /// # Errors
+    /// What is wrong with which key; never a part of its value.
+    pub fn read(data: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
+        let text = |key: &str| match data.get(key).map(|value| std::str::from_utf8(value)) {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(text.trim())),
+            Some(Err(_)) => Err(format!("{key} is not UTF-8")),
+        };
+        let address = text("address")?.ok_or("it lacks the key address")?;
+        Self::new(address, text("username")?, text("password")?)
+    }
+
     /// For the client.
-    pub(super) fn proxy(&self) -> reqwest::Proxy {
+    pub fn proxy(&self) -> reqwest::Proxy {
         self.0.proxy.clone()
     }
 }
