@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+mod along;
 mod client;
 mod commit;
 mod error;
@@ -17,17 +18,20 @@ mod mirror;
 mod pktline;
 mod push;
 mod report;
+mod signing;
 mod transport;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
+pub use along::{Along, Second};
 pub use commit::NewCommit;
 pub use error::Error;
 pub use grep::Found;
 pub use mirror::Mirror;
 pub use push::Pushed;
+pub use signing::SigningKey;
 pub use tree::{BLOB_LIMIT, CommitInfo, Entry, Kind, Person};
 
 /// The id of a tree or a blob: equal ids mean equal bytes.

@@ -17,8 +17,10 @@ pub mod marker;
 pub mod scalar;
 pub mod edit;
 pub mod target;
+pub mod link;
 pub mod lint;
 pub mod diff;
+pub mod refspec;
 pub mod trailers;
 pub mod message;
 pub mod batch;
@@ -30,11 +32,14 @@ use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
-use crate::git::{self, Entry, Kind, Mirror, NewCommit, ObjectId, Person, Pushed};
+use crate::git::{self, Along, Entry, Kind, NewCommit, ObjectId, Person, Pushed, Second, SigningKey};
 use crate::revision::{CommitId, Revision};
+use crate::signing;
 use crate::source::failure;
 use batch::{Aims, Batch, Content, Settled};
 use edit::{Choices, Known};
+use message::Occasion;
+use refspec::Refspec;
 use status::Outcome;
 use target::Target;
 
@@ -47,6 +52,8 @@ pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
     /// The choices and the head that were compared last.
     compared: Option<(Choices, Revision)>,
+    /// The key that signs.
+    key: signing::Kept,
     /// Files that need no edit.
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
@@ -97,10 +104,6 @@ async fn commit_choices(
     if update.spec.suspend {
         return Ok(Outcome::Suspended);
     }
-    if let Some(template) = &update.spec.commit.message_template {
-        message::check_template(template)
-            .map_err(|reason| Failure::user(Reason::InvalidSpec, format!("spec.commit.messageTemplate: {reason}")))?;
-    }
     let namespace = update.namespace().unwrap_or_default();
     let repo = &update.spec.config_repo_ref.name;
     let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
@@ -114,7 +117,8 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
-    let (outcome, revision) = write(update, context, grounded, &memory.settled, (&choices, &chosen_at)).await?;
+    let key = signing::key(update, &context.cluster, &mut memory.key).await?;
+    let (outcome, revision) = write(update, context, grounded, (&memory.settled, key), (&choices, &chosen_at)).await?;
     memory.waiting = None;
     memory.compared = Some((choices, revision));
     Ok(outcome)
@@ -165,18 +169,19 @@ async fn write(
     update: &ImageUpdate,
     context: &Context,
     mut grounded: Grounded,
-    settled: &Arc<Mutex<Settled>>,
+    (settled, key): (&Arc<Mutex<Settled>>, Option<Arc<SigningKey>>),
     (choices, chosen_at): (&Choices, &BTreeMap<String, DateTime<Utc>>),
 ) -> Result<(Outcome, Revision), Failure> {
     let namespace = update.namespace().unwrap_or_default();
     let repo = update.spec.config_repo_ref.name.clone();
     let source = grounded.revision.branch.clone();
-    let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
+    let target = update.spec.push.as_ref().map_or(&source, |push| push.branch_or(&source)).clone();
+    let along = along(update, &target)?;
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
         let facts = (choices.clone(), chosen_at.clone());
         let Made { batch, commit } =
-            make(update.clone(), grounded.mirror.clone(), head.clone(), facts, settled.clone()).await?;
+            make(update.clone(), grounded.clone(), facts, (settled.clone(), key.clone())).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
@@ -194,7 +199,7 @@ async fn write(
         if old.as_ref() == Some(&commit) {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         }
-        let pushed = grounded.mirror.push(&grounded.remote, &target, old.as_ref(), &commit).await;
+        let pushed = grounded.mirror.push_along(&grounded.remote, &target, (old.as_ref(), &commit), &along).await;
         match pushed.map_err(|error| failure(&error, url))? {
             Pushed::Done => {
                 context.metrics.pushed();
@@ -211,6 +216,18 @@ async fn write(
     Err(Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it")))
 }
 
+/// What goes along with a push to a branch.
+fn along(update: &ImageUpdate, branch: &str) -> Result<Along, Failure> {
+    let Some(push) = &update.spec.push else { return Ok(Along::default()) };
+    let wrong =
+        |field: &str, reason: String| Failure::user(Reason::InvalidSpec, format!("spec.push.{field}: {reason}"));
+    let options = refspec::options(&push.options).map_err(|reason| wrong("options", reason))?;
+    let second = push.refspec.as_ref().map(|text| refspec::refspec(text, branch)).transpose();
+    let second = second.map_err(|reason| wrong("refspec", reason))?;
+    let second = second.map(|Refspec { name, may_go_back }| Second { name, may_go_back });
+    Ok(Along { options, second })
+}
+
 /// One batch of edits, and the commit that holds them if there are any.
 struct Made {
     batch: Batch,
@@ -220,10 +237,9 @@ struct Made {
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
 async fn make(
     update: ImageUpdate,
-    mirror: Mirror,
-    head: CommitId,
+    Grounded { mirror, revision: Revision { branch, commit: head }, remote }: Grounded,
     (choices, chosen_at): (Choices, BTreeMap<String, DateTime<Utc>>),
-    settled: Arc<Mutex<Settled>>,
+    (settled, key): (Arc<Mutex<Settled>>, Option<Arc<SigningKey>>),
 ) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
         let namespace = update.namespace().unwrap_or_default();
@@ -246,20 +262,25 @@ async fn make(
         let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = batch::edit_new(&sources, read, &aims, &mut settled)?;
         batch.problems.splice(0..0, wrong);
+        let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {
+            batch.check_template(template);
             return Ok(Made { batch, commit: None });
         }
         let parent = mirror.commit_info(&head)?;
         let time = batch::commit_time(&batch.changes, &chosen_at, parent.time);
         let author = &update.spec.commit.author;
-        let message = batch.message(update.spec.commit.message_template.as_deref(), (&namespace, &update.name_any()));
-        let commit = mirror.commit(NewCommit {
+        let branch = update.spec.push.as_ref().map_or(&branch, |push| push.branch_or(&branch));
+        let object = (namespace.as_str(), &*update.name_any());
+        let occasion = Occasion { object, url: &remote.url, branch, parent: head.as_str() };
+        let new = NewCommit {
             parent: &head,
+            message: batch.message(template, &occasion),
             files: batch.files.clone(),
-            message,
             author: Person { name: author.name.clone(), email: author.email.clone() },
             time,
-        })?;
+        };
+        let commit = mirror.commit_signed(new, key.as_deref())?;
         Ok(Made { batch, commit: Some(commit) })
     };
     match tokio::task::spawn_blocking(job).await {

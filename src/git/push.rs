@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use git2::{Oid, Repository, TreeEntry};
 
+use super::along::{self, Along};
 use super::client::{self, Host, REPORT_LIMIT, Service};
-use super::mirror::{Route, blocking, branch_ref, known_heads, limited, oid};
+use super::mirror::{Route, blocking, branch_ref, full_ref, known_heads, limited, oid};
 use super::report::{self, Report};
 use super::{Error, Mirror, Remote, local};
 use crate::revision::CommitId;
@@ -37,7 +38,25 @@ impl Mirror {
         old: Option<&CommitId>,
         new: &CommitId,
     ) -> Result<Pushed, Error> {
+        self.push_along(remote, branch, (old, new), &Along::default()).await
+    }
+
+    /// The same with options and a second ref. The host is asked first whether it can do that, and where that ref is: all of
+    /// its refs are listed then, in one more request.
+    ///
+    /// # Errors
+    /// Those of [`Mirror::push`], and [`Error::Rejected`] when the host cannot do that.
+    pub async fn push_along(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        (old, new): (Option<&CommitId>, &CommitId),
+        along: &Along,
+    ) -> Result<Pushed, Error> {
         let name = branch_ref(branch)?;
+        if let Some(second) = &along.second {
+            full_ref(&second.name)?;
+        }
         let url = remote.parsed()?;
         let (old_id, new_id) = (old.map(oid).transpose()?, oid(new)?);
         if old == Some(new) {
@@ -45,10 +64,13 @@ impl Mirror {
         }
         let _alone = limited(remote.timeout, async { Ok(Arc::clone(&self.inner.network).lock_owned().await) }).await?;
         let pushed = if url.scheme() == "file" {
+            if !along.is_nothing() {
+                return Err(Error::rejected("a file:// repository takes neither push options nor a second ref"));
+            }
             let pack = self.pack(old_id, new_id, Known::Much).await?;
             limited(remote.timeout, blocking(move || local::push(&url, &name, old_id, new_id, &pack))).await?
         } else {
-            self.swap(remote, branch, &Swap { old, new, name: &name }).await?
+            self.swap(remote, branch, &Swap { old, new, name: &name, along }).await?
         };
         if pushed == Pushed::Done {
             self.note_head(branch, new_id)?;
@@ -61,9 +83,13 @@ impl Mirror {
         // away what we thought it had. Its words only say whether that round is worth it; the head says what is true.
         let mut refusal = None;
         for known in [Known::Much, Known::OldOnly] {
-            let mut body = report::command(swap.old, swap.new, swap.name);
+            let (mut body, names) = if swap.along.is_nothing() {
+                (report::command(swap.old, swap.new, swap.name), vec![swap.name])
+            } else {
+                limited(remote.timeout, self.commands_along(remote, swap)).await?
+            };
             body.extend(self.pack(swap.old.map(oid).transpose()?, oid(swap.new)?, known).await?);
-            let failure = match limited(remote.timeout, self.send_push(remote, swap.name, &body)).await {
+            let failure = match limited(remote.timeout, self.send_push(remote, &names, &body)).await {
                 Ok(Report::Done) => return Ok(Pushed::Done),
                 Ok(Report::Refused(words)) => Error::rejected(&words),
                 Err(error) if error.lost_reply() => error,
@@ -89,7 +115,7 @@ impl Mirror {
     }
 
     /// One POST; a host that wants to be asked for its refs first gets its way.
-    async fn send_push(&self, remote: &Remote, name: &str, body: &[u8]) -> Result<Report, Error> {
+    async fn send_push(&self, remote: &Remote, names: &[&str], body: &[u8]) -> Result<Report, Error> {
         let host = Host::of(remote)?;
         let route = self.route(remote);
         let post = |base: &str| host.send(host.post(base, Service::ReceivePack, body.to_vec()));
@@ -102,7 +128,38 @@ impl Mirror {
             }
             answer => answer?,
         };
-        report::read(&client::read(answer, REPORT_LIMIT).await?, name)
+        report::read_all(&client::read(answer, REPORT_LIMIT).await?, names)
+    }
+
+    /// The commands for the branch and what goes along, after what the host says that it can and has; and the refs in them.
+    async fn commands_along<'s>(&self, remote: &Remote, swap: &Swap<'s>) -> Result<(Vec<u8>, Vec<&'s str>), Error> {
+        let asked = remote.url.trim_end_matches('/');
+        let (base, answer) = Host::of(remote)?.advertisement(asked, Service::ReceivePack).await?;
+        self.remember(remote, Route { base, ..self.route(remote) });
+        let second = swap.along.second.as_ref();
+        let said = along::advertised(&answer, second.map(|second| second.name.as_str()))?;
+        if let (Some(second), Some(there)) = (second, &said.second)
+            && !second.may_go_back
+            && !self.descends(swap.new, there)?
+        {
+            return Err(Error::rejected(&format!(
+                "{} is at {}, which the commit does not follow: write + before spec.push.refspec if it may be lost",
+                second.name,
+                there.short()
+            )));
+        }
+        let (body, both) = along::commands((swap.old, swap.new, swap.name), swap.along, &said)?;
+        let second = second.filter(|_| both).map(|second| second.name.as_str());
+        Ok((body, [swap.name].into_iter().chain(second).collect()))
+    }
+
+    /// Whether a commit is another one or comes after it. One that is not in the mirror is not before anything.
+    fn descends(&self, commit: &CommitId, from: &CommitId) -> Result<bool, Error> {
+        let (commit, from) = (oid(commit)?, oid(from)?);
+        let is_after = |repository: &Repository| {
+            repository.find_commit(from).is_ok() && repository.graph_descendant_of(commit, from).unwrap_or(false)
+        };
+        self.with(|repository| Ok(commit == from || is_after(repository)))
     }
 
     /// The objects of `new` that the host lacks.
@@ -116,6 +173,7 @@ struct Swap<'a> {
     old: Option<&'a CommitId>,
     new: &'a CommitId,
     name: &'a str,
+    along: &'a Along,
 }
 
 /// What the host is taken to have.

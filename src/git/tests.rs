@@ -1,6 +1,8 @@
 //! The shell against the real Git server program.
 
+mod along;
 mod server;
+mod signing;
 
 use std::path::Path;
 use std::sync::Once;

@@ -38,6 +38,7 @@ mod setup;
 mod showroom;
 mod shrinking;
 mod signatures;
+mod signing;
 mod story;
 mod tenants;
 
@@ -81,6 +82,7 @@ fn run_tests() -> ExitCode {
         registries::trials(),
         reliability::trials(),
         signatures::trials(),
+        signing::trials(),
         gates::trials(),
         choices::trials(),
         private::trials(),
