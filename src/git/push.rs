@@ -128,7 +128,7 @@ impl Mirror {
             }
             answer => answer?,
         };
-        report::read_all(&client::read(answer, REPORT_LIMIT).await?, names)
+        report::read(&client::read(answer, REPORT_LIMIT).await?, names)
     }
 
     /// The commands for the branch and what goes along, after what the host says that it can and has; and the refs in them.

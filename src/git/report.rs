@@ -30,19 +30,11 @@ pub enum Report {
     Refused(String),
 }
 
-/// Reads the answer to a push of the ref `name`.
-///
-/// # Errors
-/// The answer is no report, or is cut off before it told the ref's fate.
-pub fn read(answer: &[u8], name: &str) -> Result<Report, Error> {
-    read_all(answer, &[name])
-}
-
 /// Reads the answer to a push of these refs. One that is refused is the answer for all.
 ///
 /// # Errors
 /// The answer is no report, or is cut off before it told the fate of each.
-pub fn read_all(answer: &[u8], names: &[&str]) -> Result<Report, Error> {
+pub fn read(answer: &[u8], names: &[&str]) -> Result<Report, Error> {
     let (report, words) = demultiplex(answer)?;
     let mut unpack = None;
     let mut reasons = Vec::new();
@@ -123,7 +115,7 @@ mod tests {
 
     #[track_caller]
     fn check(answer: &[u8], expected: Result<Report, &str>) {
-        match (read(answer, NAME), expected) {
+        match (read(answer, &[NAME]), expected) {
             (Err(e), Err(text)) => assert!(e.to_string().contains(text), "{e}"),
             (got, expected) => assert_eq!(got.as_ref().ok(), expected.as_ref().ok(), "{got:?}"),
         }
@@ -152,7 +144,7 @@ mod tests {
 
     #[test]
     fn two_refs_move_together() {
-        let both = |lines: &[&str]| read_all(&report(lines), &[NAME, "refs/x"]).map_err(|error| error.to_string());
+        let both = |lines: &[&str]| read(&report(lines), &[NAME, "refs/x"]).map_err(|error| error.to_string());
         let refused = |text: &str| Ok(Report::Refused(text.to_owned()));
         assert_eq!(both(&["unpack ok\n", "ok refs/heads/main\n", "ok refs/x\n"]), Ok(Report::Done));
         let second = ["unpack ok\n", "ng refs/heads/main atomic push failure\n", "ng refs/x failed to update ref\n"];
@@ -187,7 +179,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_ends(bytes in proptest::collection::vec(any::<u8>(), 0..200), line in "[ -~]{0,60}") {
-            let _ = (read(&bytes, NAME), read(&report(&[&line]), NAME), read(&band(1, line.as_bytes()), NAME));
+            let _ = (read(&bytes, &[NAME]), read(&report(&[&line]), &[NAME]), read(&band(1, line.as_bytes()), &[NAME]));
         }
     }
 }
