@@ -28,6 +28,9 @@ pub const OWNER_NAME: &str = "tagboat.dev/gitsync";
 pub const OWNER_NAMESPACE: &str = "tagboat.dev/gitsync-namespace";
 /// Annotation of the four kinds: a changed value reconciles now.
 pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
+/// Annotation of an ImageUpdate: a changed value releases what is held. `POLICY[@VALUE]`, or `*` for all policies; what follows a
+/// blank only makes it another value.
+pub const RELEASE: &str = "tagboat.dev/release";
 /// Annotation of an applied object: `disabled` keeps it when it leaves Git or its GitSync is deleted.
 pub const PRUNE: &str = "tagboat.dev/prune";
 

@@ -12,7 +12,7 @@ use crate::api::condition::Reason;
 use crate::api::image_policy::{Cosign, Provider};
 use crate::api::reference::LocalRef;
 use crate::cluster::Cluster;
-use crate::failure::{Failure, chain};
+use crate::failure::{Answer, Failure, chain};
 use crate::http::hooks;
 use crate::image::Repository;
 use crate::registry::cloud::{self, Cloud, Subject};
@@ -138,12 +138,11 @@ fn in_the_cloud(provider: Provider) -> Option<cloud::Provider> {
 }
 
 fn cloud_failure(error: &cloud::Error) -> Failure {
-    match error {
-        cloud::Error::Configuration(_) | cloud::Error::Refused { .. } => {
-            Failure::user(Reason::RegistryAuthenticationFailed, chain(error))
-        }
-        _ => Failure::retry(Reason::RegistryAuthenticationFailed, chain(error)),
+    let (reason, message) = (Reason::RegistryAuthenticationFailed, chain(error));
+    if error.needs_user() {
+        return Failure::user(reason, message);
     }
+    Failure { answer: Answer::Retry { after: error.retry_after() }, reason, message }
 }
 
 /// The Secrets of one namespace.

@@ -15,12 +15,13 @@ mod crds;
 mod explain;
 mod files;
 mod lint;
+mod release;
 mod render;
 mod update;
 
 use crate::context::Settings;
 use crate::registry::cloud::Environment;
-use crate::run::Options;
+use crate::run::{Election, Options};
 use crate::telemetry::LogFormat;
 
 /// Keeps the whole image-to-cluster path of a Kubernetes cluster in Git.
@@ -43,6 +44,8 @@ enum Command {
     Update(update::Args),
     /// Markers that cannot work and files that do not parse.
     Lint(lint::Args),
+    /// Lets values be written again that a person took back; without a name, says what is held.
+    Release(release::Args),
     /// The objects that a GitSync would apply.
     Render(render::Args),
 }
@@ -76,6 +79,15 @@ struct RunArgs {
     /// How many objects of each kind are reconciled at once
     #[arg(long, env = "TAGBOAT_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
+    /// Several replicas: only the one that holds the Lease works, the others wait
+    #[arg(long, env = "TAGBOAT_LEADER_ELECTION")]
+    leader_election: bool,
+    /// The Lease's name
+    #[arg(long, env = "TAGBOAT_LEASE_NAME", default_value = "tagboat", value_name = "NAME")]
+    lease_name: String,
+    /// The Lease's namespace; else the pod's, or the kubeconfig's
+    #[arg(long, env = "TAGBOAT_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
     /// The service account for GitSyncs that name none; without it they use the controller's own rights
     #[arg(long, env = "TAGBOAT_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME")]
     default_service_account: Option<String>,
@@ -125,6 +137,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::main(&args),
         Command::Update(args) => update::main(&args),
         Command::Lint(args) => lint::main(&args),
+        Command::Release(args) => release::main(&args),
         Command::Render(args) => render::main(&args),
     }
 }
@@ -136,6 +149,9 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         listen,
         data_dir,
         concurrency,
+        leader_election,
+        lease_name,
+        lease_namespace,
         default_service_account,
         allow_file_urls,
         kustomize,
@@ -148,7 +164,9 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let settings =
         Settings { data_dir, allow_file_urls, default_service_account, kustomize, namespace: namespace.clone() };
     let cloud = cloud_environment();
-    let options = Options { kubeconfig, namespace, listen, concurrency, cloud, google_keys, settings };
+    let election = Election { lease: lease_name, namespace: lease_namespace, host: host() };
+    let election = Some(election).filter(|_| leader_election);
+    let options = Options { kubeconfig, namespace, listen, concurrency, election, cloud, google_keys, settings };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     match runtime.block_on(crate::run::run(options)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -157,6 +175,12 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// The pod's or machine's name, for people who read the Lease.
+fn host() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+    std::env::var("HOSTNAME").unwrap_or_else(|_| "tagboat".to_owned())
 }
 
 /// What the environment says about the clouds' workload identities.

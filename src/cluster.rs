@@ -9,6 +9,7 @@ use kube::Client;
 pub mod accounts;
 pub mod events;
 pub mod kinds;
+pub mod leases;
 pub mod objects;
 pub mod own;
 pub mod watches;

@@ -86,8 +86,8 @@ async fn fact(
             };
             let signed = registry.signatures(access, &digest, TIMEOUT).await?;
             let signatures: Vec<Signature<'_>> = signed.iter().map(borrowed).collect();
-            let verified = signature::verify(trust, &digest, Some(access.repository.as_str()), &signatures, now);
-            Ok(Fact::Signer(digest, verified.map(|verified| verified.by)))
+            let signer = signature::verify(trust, &digest, access.repository.as_str(), &signatures, now);
+            Ok(Fact::Signer(digest, signer))
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod image;
 pub mod revision;
 pub mod object;
 pub mod failure;
+pub mod lease;
 
 pub mod source;
 pub mod watch;
@@ -20,10 +21,12 @@ pub mod signing;
 pub mod authenticating;
 pub mod inquiring;
 pub mod looking;
+pub mod holding;
 pub mod rendering;
 pub mod observing;
 pub mod applying;
 pub mod finalizing;
+pub mod leading;
 
 pub mod registry;
 pub mod git;

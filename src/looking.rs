@@ -1,7 +1,7 @@
 //! Part of LOOP 1a: one look at a registry. In: a policy, a login, and what was seen before. Out: what was judged, from a whole
 //! list that is believed. It fetches what the pure steps want to know, and nothing else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -29,6 +29,8 @@ const SCAN_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Seen {
     /// When a gate opens.
     pub opens: Option<DateTime<Utc>>,
+    /// When the list was begun that was looked at last, whoever read it.
+    pub begun: Option<Instant>,
     /// The list that was believed last.
     believed: Believed,
     /// Who signed what.
@@ -115,6 +117,7 @@ impl Look<'_> {
             return self.judge(&list, None, login, seen).await;
         }
         let tags = self.context.registry.tags(&login.access, self.within, SCAN_TIMEOUT).await?;
+        seen.begun = Some(tags.begun);
         let scan = self.scan(tags.tags.len(), tags.skipped, &tags.fingerprint);
         if self.is_settled(&tags, &scan, seen) {
             return Ok(Outcome::NotDue);

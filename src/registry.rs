@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::session::Session;
 use self::sessions::Sessions;
@@ -79,6 +79,8 @@ pub struct Tags {
     pub unchanged: bool,
     /// How many names were no valid tags and left out.
     pub skipped: u32,
+    /// When the listing was begun.
+    pub begun: Instant,
 }
 
 /// What we take from a registry at most, and for how long we wait.
@@ -149,7 +151,7 @@ impl Registry {
     /// See [`Error`]; [`Error::is_missing_manifest`] when the tag is gone.
     pub async fn digest(&self, access: &Access, tag: &Tag, timeout: Duration) -> Result<Digest, Error> {
         let (_, session) = self.sessions.get(access)?;
-        within(timeout, &session, access, content::digest(&session, &access.repository, tag)).await
+        in_time(timeout, &session, access, content::digest(&session, &access.repository, tag)).await
     }
 
     /// For which platforms an image was built and when its maker says so. Costs nothing when this caller asked before, as a
@@ -159,7 +161,7 @@ impl Registry {
     /// See [`Error`]; [`Error::is_missing_manifest`] when the image is gone or not whole.
     pub async fn build(&self, access: &Access, digest: &Digest, timeout: Duration) -> Result<Arc<Build>, Error> {
         let (_, session) = self.sessions.get(access)?;
-        within(timeout, &session, access, build::get(&session, &access.repository, digest)).await
+        in_time(timeout, &session, access, build::get(&session, &access.repository, digest)).await
     }
 
     /// What cosign left beside an image, unchecked: signatures at a tag of their own, then bundles that refer to it. Empty
@@ -169,7 +171,7 @@ impl Registry {
     /// See [`Error`].
     pub async fn signatures(&self, access: &Access, digest: &Digest, timeout: Duration) -> Result<Vec<Signed>, Error> {
         let (_, session) = self.sessions.get(access)?;
-        within(timeout, &session, access, signatures::all(&session, &access.repository, digest)).await
+        in_time(timeout, &session, access, signatures::all(&session, &access.repository, digest)).await
     }
 
     /// How many requests were sent since the start, to registries and token servers.
@@ -178,14 +180,14 @@ impl Registry {
     }
 }
 
-async fn within<T>(
+async fn in_time<T>(
     timeout: Duration,
     session: &Session,
     access: &Access,
     asked: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let in_time = tokio::time::timeout(timeout, asked).await;
-    in_time.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
+    let found = tokio::time::timeout(timeout, asked).await;
+    found.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
 }
 
 impl fmt::Debug for Registry {

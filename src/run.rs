@@ -22,6 +22,7 @@ use crate::cluster::watches::{Job, Watches};
 use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
 use crate::http::hooks::Hooks;
 use crate::http::{self, Readiness};
+use crate::leading::{self, Seat};
 use crate::registry::cloud::{Cloud, Environment};
 use crate::registry::{Limits, Registry};
 use crate::sync::observed::Table;
@@ -42,6 +43,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How many objects of a kind are reconciled at once.
     pub concurrency: u16,
+    /// The Lease by which replicas agree on who works; without one this process works alone.
+    pub election: Option<Election>,
     /// What the environment says about clouds.
     pub cloud: Environment,
     /// Where Google's keys for webhooks of its own are.
@@ -50,17 +53,47 @@ pub struct Options {
     pub settings: Settings,
 }
 
-/// Runs until SIGTERM or SIGINT: then no new work is taken, and what runs is finished.
+/// Where replicas meet.
+#[derive(Debug, Clone)]
+pub struct Election {
+    /// The Lease's name.
+    pub lease: String,
+    /// Its namespace; that of the kubeconfig or of the pod when none.
+    pub namespace: Option<String>,
+    /// The machine's or pod's name.
+    pub host: String,
+}
+
+impl Election {
+    /// The seat of this process, whose name nobody else has.
+    fn seat(&self, config: &Config) -> anyhow::Result<Seat> {
+        let mut random = [0; 8];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+            .map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let candidate = format!("{}_{}", self.host, hex::encode(random));
+        Ok(Seat { namespace, lease: self.lease.clone(), candidate })
+    }
+}
+
+/// How long what runs may take to finish when the process is asked to end.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(4);
+
+/// Runs until SIGTERM or SIGINT: then no new work is taken, what runs is finished or dropped, and the lead is given back.
 ///
 /// # Errors
 /// When it can't start, or when one of its parts ends by itself.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = config(options.kubeconfig.as_deref()).await?;
-    let client = Client::try_from(config).context("make the client of the API server")?;
+    let seat = options.election.as_ref().map(|election| election.seat(&config)).transpose()?;
+    let make_client = || Client::try_from(config.clone()).context("make the client of the API server");
+    // A connection of its own, so that no other request keeps a renewal waiting.
+    let (client, electing) = (make_client()?, Cluster::new(make_client()?));
     let listener = http::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let (jobs, spawned) = mpsc::unbounded_channel();
     let flows = Flows::new(&client, options.namespace.as_deref(), options.concurrency);
     let (start, started) = watch::channel(false);
+    let leads = watch::Sender::new(seat.is_none());
     let listed = watch::Sender::new(0);
     let context = Arc::new(context(Cluster::new(client), &flows, &options, jobs, started));
     let stop = CancellationToken::new();
@@ -83,8 +116,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         tasks.spawn(repos.run(context.clone(), stop.clone(), listed.clone(), source::reconcile).map(Ok));
         tasks.spawn(policies.run(context.clone(), stop.clone(), listed.clone(), crate::watch::reconcile).map(Ok));
         tasks.spawn(updates.run(context.clone(), stop.clone(), listed.clone(), update::reconcile).map(Ok));
-        tasks.spawn(syncs.run(context, stop.clone(), listed.clone(), sync::reconcile).map(Ok));
-        tasks.spawn(ready(listed.subscribe(), start, readiness, stop.clone()).map(Ok));
+        tasks.spawn(syncs.run(context.clone(), stop.clone(), listed.clone(), sync::reconcile).map(Ok));
+        let signs = (listed.subscribe(), leads.subscribe());
+        let begun = stop.clone().run_until_cancelled_owned(ready(signs, start, readiness, context));
+        tasks.spawn(begun.map(|_| Ok(())));
+        if let Some(seat) = seat.clone() {
+            let (electing, stop) = (electing.clone(), stop.clone());
+            tasks.spawn(async move { leading::lead(&seat, &electing, &leads, &stop).await });
+        }
     }
     tracing::info!(listen = %options.listen, "started");
     let ended = tokio::select! {
@@ -92,8 +131,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         ended = first_end(&mut tasks) => ended,
     };
     stop.cancel();
-    let patience = std::time::Duration::from_secs(5);
-    let _ = tokio::time::timeout(patience, async { while tasks.join_next().await.is_some() {} }).await;
+    if ended.is_ok() {
+        let _ = tokio::time::timeout(PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
+    }
+    tasks.shutdown().await;
+    if let Some(seat) = seat {
+        leading::release(&seat, &electing).await;
+    }
     ended
 }
 
@@ -155,8 +199,9 @@ where
             let (reconcile, mut started) = (reconcile.clone(), context.started.clone());
             async move {
                 // An object that is not in its store yet is not an object that does not exist.
-                let _ = started.wait_for(|started| *started).await;
-                Ok::<Action, std::convert::Infallible>(reconcile(object, context).await)
+                let is_started = started.wait_for(|started| *started).await.is_ok();
+                let action = if is_started { reconcile(object, context).await } else { Action::await_change() };
+                Ok::<Action, std::convert::Infallible>(action)
             }
         };
         // In one task with its controller: a store wakes only one of several tasks that wait for it.
@@ -264,18 +309,23 @@ async fn background(mut jobs: mpsc::UnboundedReceiver<Job>, stop: CancellationTo
     }
 }
 
-/// Lets the flows decide, once the objects of all four kinds are known.
+/// Lets the flows decide, once the objects of all four kinds are known and this process leads. One that waits for the lead is
+/// ready too: it can take over at any time.
 async fn ready(
-    mut listed: watch::Receiver<usize>,
+    (mut listed, mut leads): (watch::Receiver<usize>, watch::Receiver<bool>),
     start: watch::Sender<bool>,
     readiness: Readiness,
-    stop: CancellationToken,
+    context: Arc<Context>,
 ) {
     if listed.wait_for(|kinds| *kinds == 4).await.is_ok() {
-        start.send_replace(true);
         readiness.set();
+        if leads.wait_for(|leads| *leads).await.is_ok() {
+            context.metrics.leads();
+            readiness.works();
+            start.send_replace(true);
+        }
     }
-    stop.cancelled().await;
+    std::future::pending().await
 }
 
 async fn first_end(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {

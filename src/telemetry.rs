@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
@@ -53,6 +54,7 @@ pub struct Metrics {
     prunes: Counter<u64, AtomicU64>,
     webhooks: Family<Heard, Counter>,
     registry_requests: Counter<u64, AtomicU64>,
+    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -70,7 +72,9 @@ impl Default for Metrics {
         let registry_requests = Counter::default();
         let help = "Requests to registries and their token servers";
         registry.register("registry_requests", help, registry_requests.clone());
-        Self { webhooks, registry_requests, registry, runs, pushes, applies, corrections, prunes }
+        let leader = Gauge::default();
+        registry.register("leader", "Whether this replica is the one that works", leader.clone());
+        Self { webhooks, registry_requests, leader, registry, runs, pushes, applies, corrections, prunes }
     }
 }
 
@@ -78,6 +82,11 @@ impl Metrics {
     /// A flow ran; `failed` is the reason if it did.
     pub fn reconciled(&self, kind: &'static str, failed: Option<Reason>) {
         self.runs.get_or_create(&Run { kind, outcome: failed.map_or("ok", Reason::as_str) }).inc();
+    }
+
+    /// This replica works from now on.
+    pub fn leads(&self) {
+        self.leader.set(1);
     }
 
     /// A commit was pushed.

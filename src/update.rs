@@ -16,6 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 pub mod marker;
 pub mod scalar;
 pub mod edit;
+pub mod hold;
 pub mod target;
 pub mod link;
 pub mod lint;
@@ -33,6 +34,7 @@ use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
 use crate::git::{self, Along, Entry, Kind, NewCommit, ObjectId, Person, Pushed, Second, SigningKey};
+use crate::holding::{self, Look, Policies};
 use crate::revision::{CommitId, Revision};
 use crate::signing;
 use crate::source::failure;
@@ -50,14 +52,29 @@ const RACES: u32 = 20;
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
-    /// The choices and the head that were compared last.
-    compared: Option<(Choices, Revision)>,
+    /// What was wanted and the head that were compared last.
+    compared: Option<(Arc<Wants>, Revision)>,
     /// The key that signs.
     key: signing::Kept,
     /// Files that need no edit.
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
     waiting: Option<(Choices, Instant)>,
+}
+
+/// What the namespace's policies want.
+#[derive(Default)]
+struct Wants {
+    choices: Choices,
+    /// When each of them chose.
+    chosen_at: BTreeMap<String, DateTime<Utc>>,
+    policies: Policies,
+}
+
+impl Wants {
+    fn are(&self, other: &Self) -> bool {
+        self.choices == other.choices && holding::on_revert(&self.policies) == holding::on_revert(&other.policies)
+    }
 }
 
 /// Brings the marked and targeted values of one ImageUpdate's repository up to date.
@@ -107,26 +124,30 @@ async fn commit_choices(
     let namespace = update.namespace().unwrap_or_default();
     let repo = &update.spec.config_repo_ref.name;
     let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
-    let (choices, chosen_at) = choices(context, &namespace, update);
+    let wants = Arc::new(wants(context, &namespace, update));
+    let release = holding::release(update);
     let is_same = memory.progress.generation == update.metadata.generation
         && requested_at(update) == before.last_handled_reconcile_at
-        && memory.compared.as_ref().is_some_and(|(compared, at)| *compared == choices && *at == grounded.revision);
+        && (release.is_none() || release == before.last_handled_release)
+        && memory.compared.as_ref().is_some_and(|(compared, at)| compared.are(&wants) && *at == grounded.revision);
     if is_same && memory.progress.failures == 0 {
         return Ok(Outcome::Unchanged);
     }
-    if let Some(left) = wait(memory, &choices, update.spec.batch_window.0, now) {
+    if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
     let key = signing::key(update, &context.cluster, &mut memory.key).await?;
-    let (outcome, revision) = write(update, context, grounded, (&memory.settled, key), (&choices, &chosen_at)).await?;
+    let (status, settled) = (before.clone(), memory.settled.clone());
+    let task = Task { update: update.clone(), wants: wants.clone(), status, settled, key };
+    let (outcome, revision) = write(Arc::new(task), context, grounded).await?;
     memory.waiting = None;
-    memory.compared = Some((choices, revision));
+    memory.compared = Some((wants, revision));
     Ok(outcome)
 }
 
 /// How much of the batch window is left: choices that are new wait for others to join them.
 fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) -> Option<Duration> {
-    if memory.compared.as_ref().is_none_or(|(compared, _)| compared == choices) {
+    if memory.compared.as_ref().is_none_or(|(compared, _)| compared.choices == *choices) {
         return None;
     }
     let since = memory.waiting.as_ref().map_or(now.steady, |(_, since)| *since);
@@ -135,9 +156,8 @@ fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) 
 }
 
 /// What the namespace's policies chose, and when.
-fn choices(context: &Context, namespace: &str, update: &ImageUpdate) -> (Choices, BTreeMap<String, DateTime<Utc>>) {
-    let mut choices = Choices::new();
-    let mut chosen_at = BTreeMap::new();
+fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
+    let mut wants = Wants::default();
     for policy in context.stores.image_policies.state() {
         let ours = policy.namespace().as_deref() == Some(namespace);
         if !ours {
@@ -152,26 +172,32 @@ fn choices(context: &Context, namespace: &str, update: &ImageUpdate) -> (Choices
             _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,
             Some((latest, at)) => match latest.image() {
                 Some(image) => {
-                    chosen_at.extend(at.map(|at| (id.clone(), at)));
+                    wants.chosen_at.extend(at.map(|at| (id.clone(), at)));
                     Known::Chosen(image)
                 }
                 None => Known::Undecided,
             },
             None => Known::Undecided,
         };
-        choices.insert(id, known);
+        wants.choices.insert(id.clone(), known);
+        wants.policies.insert(id, policy);
     }
-    (choices, chosen_at)
+    wants
+}
+
+/// What one run works on.
+struct Task {
+    update: ImageUpdate,
+    wants: Arc<Wants>,
+    /// The status as it is.
+    status: ImageUpdateStatus,
+    settled: Arc<Mutex<Settled>>,
+    key: Option<Arc<SigningKey>>,
 }
 
 /// Edits, commits and pushes until the branch holds the choices.
-async fn write(
-    update: &ImageUpdate,
-    context: &Context,
-    mut grounded: Grounded,
-    (settled, key): (&Arc<Mutex<Settled>>, Option<Arc<SigningKey>>),
-    (choices, chosen_at): (&Choices, &BTreeMap<String, DateTime<Utc>>),
-) -> Result<(Outcome, Revision), Failure> {
+async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Result<(Outcome, Revision), Failure> {
+    let update = &task.update;
     let namespace = update.namespace().unwrap_or_default();
     let repo = update.spec.config_repo_ref.name.clone();
     let source = grounded.revision.branch.clone();
@@ -179,9 +205,7 @@ async fn write(
     let along = along(update, &target)?;
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
-        let facts = (choices.clone(), chosen_at.clone());
-        let Made { batch, commit } =
-            make(update.clone(), grounded.clone(), facts, (settled.clone(), key.clone())).await?;
+        let Made { mut batch, commit } = make(task.clone(), grounded.clone(), target.clone()).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
@@ -207,6 +231,8 @@ async fn write(
                     grounded.revision.commit = commit.clone();
                     context.ground.set(&namespace, &repo, grounded.clone());
                     wake(context, &namespace, &repo, update);
+                    // Whoever takes it back from here on means it anew.
+                    batch.holding.used.clear();
                 }
                 return Ok((Outcome::Pushed { commit, branch: target, batch }, grounded.revision));
             }
@@ -235,20 +261,18 @@ struct Made {
 }
 
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
-async fn make(
-    update: ImageUpdate,
-    Grounded { mirror, revision: Revision { branch, commit: head }, remote }: Grounded,
-    (choices, chosen_at): (Choices, BTreeMap<String, DateTime<Utc>>),
-    (settled, key): (Arc<Mutex<Settled>>, Option<Arc<SigningKey>>),
-) -> Result<Made, Failure> {
+async fn make(task: Arc<Task>, grounded: Grounded, target: String) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
+        let Task { update, wants, status, settled, key } = &*task;
+        let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
+        let Wants { choices, chosen_at, policies } = &**wants;
         let namespace = update.namespace().unwrap_or_default();
         let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
-        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
+        let found = mirror.grep(head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
         let mut ids: BTreeMap<String, ObjectId> = found.iter().map(|file| (file.path.clone(), file.id)).collect();
         let marked = found.into_iter().map(|file| (file.path, file.id.to_string())).collect();
         let mut look = |path: &str| -> Result<Content, git::Error> {
-            let entry = mirror.find(&head, path)?;
+            let entry = mirror.find(head, path)?;
             ids.extend(entry.as_ref().map(|entry| (path.to_owned(), entry.id)));
             Ok(content(entry))
         };
@@ -258,23 +282,27 @@ async fn make(
             Err(git::Error::TooLarge { .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        let aims = Aims { choices: &choices, namespace: Some(&namespace), targets: &targets };
+        let aims = Aims { choices, namespace: Some(&namespace), targets: &targets };
         let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = batch::edit_new(&sources, read, &aims, &mut settled)?;
         batch.problems.splice(0..0, wrong);
+        let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
+        let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
+        let (targets, target) = (&*targets, &*target);
+        let look = Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked };
+        look.hold_back(&mut batch)?;
         let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {
             batch.check_template(template);
             return Ok(Made { batch, commit: None });
         }
-        let parent = mirror.commit_info(&head)?;
-        let time = batch::commit_time(&batch.changes, &chosen_at, parent.time);
+        let parent = mirror.commit_info(head)?;
+        let time = batch::commit_time(&batch.changes, chosen_at, parent.time);
         let author = &update.spec.commit.author;
-        let branch = update.spec.push.as_ref().map_or(&branch, |push| push.branch_or(&branch));
         let object = (namespace.as_str(), &*update.name_any());
-        let occasion = Occasion { object, url: &remote.url, branch, parent: head.as_str() };
+        let occasion = Occasion { object, url: &remote.url, branch: target, parent: head.as_str() };
         let new = NewCommit {
-            parent: &head,
+            parent: head,
             message: batch.message(template, &occasion),
             files: batch.files.clone(),
             author: Person { name: author.name.clone(), email: author.email.clone() },
@@ -342,6 +370,7 @@ async fn tell(
         tracing::info!(namespace = update.namespace(), name = update.name_any(), "{note}");
         notes.push((Severity::Normal, Reason::Committed, note));
     }
+    notes.extend(status::hold_notes(before, status).into_iter().map(|(reason, note)| (Severity::Normal, reason, note)));
     if status.problems != before.problems && !status.problems.is_empty() {
         let listed: Vec<String> = status.problems.iter().take(5).map(ToString::to_string).collect();
         notes.push((Severity::Warning, Reason::UpdateProblems, listed.join("; ")));

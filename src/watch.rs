@@ -31,7 +31,7 @@ use crate::authenticating::{self, Login};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Progress, requested_at};
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::http::hooks::Hook;
 use crate::looking::{Look, Problem, Seen};
 use occasion::{Occasion, Pace, Past};
@@ -51,7 +51,7 @@ pub struct Remembered {
     seen: Seen,
     /// Where webhooks go, if they do; not known before the Secret was read.
     webhook_path: Option<Option<String>>,
-    /// How many webhooks had come when the registry was last asked.
+    /// The number of the last webhook that had come when the registry was last asked.
     heard: u64,
 }
 
@@ -122,7 +122,7 @@ fn past(object: &ImagePolicy, context: &Context, memory: &Remembered, before: &I
         is_same: generation == object.metadata.generation,
         is_decided: before.latest_ref.is_some(),
         is_asked_for: requested_at(object) != before.last_handled_reconcile_at,
-        is_heard: context.hooks.rung(&object.uid().unwrap_or_default()) != memory.heard,
+        is_heard: context.hooks.rung(&audience(object)) > memory.heard,
         opens: match memory.progress.asked {
             Some(_) => memory.seen.opens,
             None => before.verdicts.iter().filter_map(|verdict| verdict.until).min(),
@@ -157,7 +157,7 @@ async fn judge(
     if occasion.asks() || past.asked.is_none() {
         memory.progress.asked = Some(now.steady);
         // What rings from now on is not in the list that is about to be read.
-        memory.heard = context.hooks.seen(&object.uid().unwrap_or_default());
+        memory.heard = context.hooks.seen(&audience(object));
     }
     let is_young = |(_, read): &(Login, Now)| now.until(Some(read.steady), LOGIN_LIFE) > Duration::ZERO;
     let kept = memory.login.take().filter(|kept| past.is_same && !past.is_asked_for && is_young(kept));
@@ -192,6 +192,10 @@ async fn judge(
         login.refused(&context.cloud);
     }
     memory.login = Some((login, read));
+    // All policies of a list come back together, so that they share the next one as well.
+    if let Some(begun) = memory.seen.begun.take().filter(|_| memory.progress.asked.is_some()) {
+        memory.progress.asked = Some(begun);
+    }
     looked.map_err(Failure::from)
 }
 
@@ -203,19 +207,32 @@ async fn listen(object: &ImagePolicy, policy: &Policy, context: &Context, memory
         Err(failure) => {
             let note = format!("spec.webhook: {failure}; the registry is asked at every interval all the same");
             let _ = context.cluster.publish(object, Severity::Warning, failure.reason, &note, now.wall).await;
+            if matches!(failure.answer, Answer::Retry { .. }) {
+                return; // what was let in before stays let in
+            }
             None
         }
     };
     memory.webhook_path = Some(hook.as_ref().map(|(path, _)| path.clone()));
     match (hook, &object.spec.webhook) {
         (Some((path, secret)), Some(webhook)) => {
-            let (wakes, policy_ref) = (context.wakes.image_policies.clone(), ObjectRef::from_obj(object));
-            let wake = Arc::new(move || drop(wakes.send(policy_ref.clone())));
-            let repository = policy.image.clone();
-            context.hooks.set(&owner, Hook { path, kind: webhook.kind, secret, repository, wake });
+            let (wakes, policies) = (context.wakes.image_policies.clone(), context.stores.image_policies.clone());
+            let (heard_by, repository) = (audience(object), policy.image.clone());
+            let named = heard_by.clone();
+            let wake = Arc::new(move || {
+                for policy in policies.state().iter().filter(|policy| audience(policy) == named) {
+                    let _ = wakes.send(ObjectRef::from_obj(&**policy));
+                }
+            });
+            context.hooks.set(&owner, Hook { path, kind: webhook.kind, secret, repository, audience: heard_by, wake });
         }
         _ => context.hooks.remove(&owner),
     }
+}
+
+/// Who hears a webhook of this policy: all of its image in its namespace, never those of another tenant.
+fn audience(object: &ImagePolicy) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.spec.image)
 }
 
 /// Tells people when the choice changed, when it is held, or why there is none.

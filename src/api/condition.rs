@@ -84,6 +84,10 @@ reasons! {
     DowngradeRefused,
     /// A commit was pushed.
     Committed,
+    /// A value is not written, since a person decided against it.
+    Held,
+    /// What was held may be written again.
+    HoldReleased,
     /// Markers that cannot work, or files that do not parse.
     UpdateProblems,
     /// The manifests of the path could not be read or built.

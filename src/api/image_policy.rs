@@ -94,6 +94,9 @@ pub struct ImagePolicySpec {
     /// Takes an older tag when the chosen one is no longer listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_downgrade: bool,
+    /// What becomes of a value that a person took back in Git.
+    #[serde(default, skip_serializing_if = "OnRevert::is_default")]
+    pub on_revert: OnRevert,
     /// Lets the registry say when there is something new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
@@ -104,6 +107,24 @@ pub struct ImagePolicySpec {
 
 fn default_interval() -> Span {
     Span(std::time::Duration::from_secs(300))
+}
+
+/// What becomes of a value that a person took back in Git.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnRevert {
+    /// It is not written there again; a newer choice is.
+    #[default]
+    SkipTag,
+    /// Nothing is written there until a person releases it.
+    Hold,
+    /// It is written again.
+    Ignore,
+}
+
+impl OnRevert {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which tags count, and what of them is compared.

@@ -232,6 +232,38 @@ pub struct ProblemStatus {
     pub reason: String,
 }
 
+/// A value that is not written, since a person decided against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldStatus {
+    /// The file, from the repository's root.
+    pub file: String,
+    /// The value's line.
+    pub line: u32,
+    /// `namespace:name` of the policy.
+    pub policy: String,
+    /// `image`, `tag`, `name` or `digest`.
+    pub field: String,
+    /// What is not written.
+    pub value: String,
+    /// Who decided against it.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// In which commit; where the branch was rewritten, the commit that is gone.
+    pub commit: CommitId,
+    /// How, for people.
+    pub reason: String,
+}
+
+/// A value that a person released and that is not written yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleasedStatus {
+    /// `namespace:name` of the policy.
+    pub policy: String,
+    /// What may be written again.
+    pub value: String,
+}
+
 impl fmt::Display for ProblemStatus {
     /// `file:line: reason`; without the line when it is about the whole file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -259,6 +291,9 @@ pub struct ImageUpdateStatus {
     /// The last commit that was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push_commit: Option<CommitId>,
+    /// The branch that it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_push_branch: Option<String>,
     /// When it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push_time: Option<DateTime<Utc>>,
@@ -268,6 +303,15 @@ pub struct ImageUpdateStatus {
     /// What keeps values from being kept up to date; at most 100 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ProblemStatus>,
+    /// What is not written, since a person decided against it; at most 100 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldStatus>,
+    /// What a person released and is not written yet; at most 100 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<ReleasedStatus>,
+    /// The last value of the annotation `tagboat.dev/release` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_release: Option<String>,
     /// How many values follow a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markers: Option<u32>,

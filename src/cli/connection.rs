@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use kube::Api;
+use kube::api::ListParams;
 
+use crate::api::ImageUpdate;
 use crate::cluster::Cluster;
 
 /// A cluster, and the namespace that is meant when none is named.
@@ -12,6 +15,12 @@ pub(crate) struct Connection {
     pub cluster: Cluster,
     /// The namespace of the kubeconfig's context.
     pub namespace: String,
+}
+
+/// The ImageUpdates of a namespace.
+pub(crate) async fn image_updates(connection: &Connection, namespace: &str) -> anyhow::Result<Vec<ImageUpdate>> {
+    let api: Api<ImageUpdate> = Api::namespaced(connection.cluster.client(), namespace);
+    Ok(api.list(&ListParams::default()).await.context("list the ImageUpdates")?.items)
 }
 
 /// Connects by this kubeconfig, or by the usual places.

@@ -14,6 +14,7 @@ use git2::{Oid, Reference, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
 
 use super::grep::Memo;
+use super::history::Skips;
 use super::{Error, Remote};
 use crate::revision::CommitId;
 
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub(super) network: Arc<tokio::sync::Mutex<()>>,
     routes: Mutex<HashMap<String, Route>>,
     pub(super) memo: Mutex<Memo>,
+    pub(super) skips: Mutex<Skips>,
 }
 
 /// What was learned about a remote: where it really is, and whether it speaks protocol v2.
@@ -66,6 +68,7 @@ impl Mirror {
             network: Arc::default(),
             routes: Mutex::default(),
             memo: Mutex::default(),
+            skips: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

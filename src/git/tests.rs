@@ -1,7 +1,7 @@
 //! The shell against the real Git server program.
 
 mod along;
-mod server;
+pub(super) mod server;
 mod signing;
 
 use std::path::Path;

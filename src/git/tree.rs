@@ -58,6 +58,8 @@ pub struct CommitInfo {
     pub time: i64,
     /// Who wrote it.
     pub author: Person,
+    /// Who put it where it is.
+    pub committer: Person,
     /// The whole message, trailers included.
     pub message: String,
     /// Its tree.
@@ -73,11 +75,12 @@ impl Mirror {
         self.with(|repository| {
             let commit = find_commit(repository, commit)?;
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let author = commit.author();
+            let (author, committer) = (commit.author(), commit.committer());
             Ok(CommitInfo {
                 parents: commit.parent_ids().map(commit_id).collect(),
                 time: commit.time().seconds(),
                 author: Person { name: text(author.name_bytes()), email: text(author.email_bytes()) },
+                committer: Person { name: text(committer.name_bytes()), email: text(committer.email_bytes()) },
                 message: text(commit.message_bytes()),
                 tree: commit.tree_id(),
             })
@@ -167,7 +170,7 @@ pub(super) fn entries(repository: &Repository, tree: ObjectId) -> Result<Vec<Ent
         .collect())
 }
 
-fn kind(entry: &git2::TreeEntry<'_>) -> Kind {
+pub(super) fn kind(entry: &git2::TreeEntry<'_>) -> Kind {
     match entry.filemode() {
         0o040000 => Kind::Folder,
         0o120000 => Kind::Symlink,

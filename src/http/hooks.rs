@@ -14,7 +14,7 @@ mod secret;
 mod table;
 mod token;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,6 @@ use tokio::sync::Semaphore;
 
 use crate::api::webhook::WebhookType;
 use crate::image::Repository;
-use counts::Counters;
 use keys::Keys;
 use payload::Target;
 use proof::Proof;
@@ -56,6 +55,8 @@ pub struct Hook {
     pub secret: Secret,
     /// What a webhook must name.
     pub repository: Repository,
+    /// Who hears it; hooks may share an audience, and those of it need no hook of their own.
+    pub audience: String,
     /// Called when there is news; must not block.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -71,7 +72,7 @@ struct Inner {
     bodies: Semaphore,
     strangers: Semaphore,
     patience: Duration,
-    counts: Counters,
+    counts: Mutex<Counts>,
 }
 
 /// What a request was.
@@ -101,15 +102,16 @@ impl Hooks {
             bodies: Semaphore::new(MOST_BODIES),
             strangers: Semaphore::new(MOST_STRANGERS),
             patience,
-            counts: Counters::default(),
+            counts: Mutex::default(),
         }))
     }
 
-    /// Sets or replaces the hook of an owner (its uid). What rang before, and what was heard, stays known.
+    /// Sets or replaces the hook of an owner (its uid). What was heard stays known.
     pub fn set(&self, owner: &str, hook: Hook) {
         let path = self.hashed(&hook.path);
         let target = Target::new(&hook.repository);
-        let known = Arc::new(Known { kind: hook.kind, secret: hook.secret, target, wake: hook.wake });
+        let known =
+            Arc::new(Known { kind: hook.kind, secret: hook.secret, target, audience: hook.audience, wake: hook.wake });
         let mut table = self.table();
         table.leave(owner);
         match table.owners.get_mut(owner) {
@@ -128,29 +130,32 @@ impl Hooks {
         table.owners.remove(owner);
     }
 
-    /// Forgets the owners that are not among the living.
-    pub fn retain(&self, living: &std::collections::HashSet<String>) {
+    /// Forgets the owners that are not among the living, and the audiences that no hook has any more.
+    pub fn retain(&self, living: &HashSet<String>) {
         let gone: Vec<String> = self.table().owners.keys().filter(|owner| !living.contains(*owner)).cloned().collect();
         gone.iter().for_each(|owner| self.remove(owner));
+        let Table { owners, audiences, .. } = &mut *self.table();
+        let named: HashSet<&String> = owners.values().map(|owned| &owned.known.audience).collect();
+        audiences.retain(|audience, _| named.contains(audience));
     }
 
-    /// How many webhooks brought news for this owner since the start.
-    pub fn rung(&self, owner: &str) -> u64 {
-        self.table().owners.get(owner).map(|owned| owned.rung).unwrap_or_default()
+    /// The number of the last webhook that brought news for this audience, of all that brought news since the start; 0 for none.
+    pub fn rung(&self, audience: &str) -> u64 {
+        self.table().audiences.get(audience).map(|audience| audience.rung).unwrap_or_default()
     }
 
-    /// To be called when a scan STARTS: what rings from now on wakes again. Gives the same as [`Hooks::rung`]; if that is another
-    /// number when the scan has ended, something came meanwhile that the scan may have missed.
-    pub fn seen(&self, owner: &str) -> u64 {
+    /// To be called when one of the audience STARTS a scan: what rings from now on wakes again. Gives the same as [`Hooks::rung`]; if
+    /// that is a greater number when the scan has ended, something came meanwhile that the scan may have missed.
+    pub fn seen(&self, audience: &str) -> u64 {
         let mut table = self.table();
-        let Some(owned) = table.owners.get_mut(owner) else { return 0 };
-        owned.is_awake = false;
-        owned.rung
+        let Some(audience) = table.audiences.get_mut(audience) else { return 0 };
+        audience.is_awake = false;
+        audience.rung
     }
 
     /// What became of the requests.
     pub fn counts(&self) -> Counts {
-        self.0.counts.read()
+        *lock(&self.0.counts)
     }
 
     /// Takes a whole request to `path`: proves it, and only then reads the body and rings for whom it names.
@@ -173,9 +178,9 @@ impl Hooks {
             }
         }
         self.count(|counts| match verdict {
-            Verdict::Unknown => &counts.unknown,
-            Verdict::Malformed => &counts.malformed,
-            Verdict::Genuine => &counts.genuine,
+            Verdict::Unknown => &mut counts.unknown,
+            Verdict::Malformed => &mut counts.malformed,
+            Verdict::Genuine => &mut counts.genuine,
         });
         verdict
     }
@@ -194,14 +199,14 @@ impl Hooks {
         }
     }
 
-    /// Wakes the owner if one of the events is news for it.
+    /// Wakes the audience if one of the events is news for the owner.
     fn ring(&self, owner: &str, known: &Arc<Known>, events: &[Event], body: &[u8], now: DateTime<Utc>) {
         let ours: Vec<&Event> = events.iter().filter(|event| known.target.is_of(event)).collect();
         let (recent, old): (Vec<&Event>, Vec<&Event>) =
             ours.into_iter().partition(|event| event.at.is_none_or(|at| now - at <= WINDOW));
         if recent.is_empty() {
             if !old.is_empty() {
-                self.count(|counts| &counts.old);
+                self.count(|counts| &mut counts.old);
             }
             return;
         }
@@ -212,15 +217,14 @@ impl Hooks {
                 return;
             };
             if !owned.is_news(&recent, body, now) {
-                self.count(|counts| &counts.repeated);
+                self.count(|counts| &mut counts.repeated);
                 return;
             }
-            owned.rung += 1;
-            !std::mem::replace(&mut owned.is_awake, true)
+            table.ring(&known.audience)
         };
         // Outside of the lock: whoever is woken may ask us something.
         if wakes {
-            self.count(|counts| &counts.wakes);
+            self.count(|counts| &mut counts.wakes);
             (known.wake)();
         }
     }
@@ -237,8 +241,8 @@ impl Hooks {
         self.0.patience
     }
 
-    fn count(&self, of: impl FnOnce(&Counters) -> &AtomicU64) {
-        of(&self.0.counts).fetch_add(1, Ordering::Relaxed);
+    fn count(&self, of: impl FnOnce(&mut Counts) -> &mut u64) {
+        *of(&mut lock(&self.0.counts)) += 1;
     }
 
     fn hashed(&self, path: &str) -> Hashed {
@@ -246,8 +250,12 @@ impl Hooks {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.table)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -39,8 +39,11 @@ async fn server(kind: WebhookType, connection: Duration, body: Duration) -> Serv
     });
     let secret =
         Secret::new(kind, [("token".to_owned(), TOKEN.into())].into()).unwrap_or_else(|error| panic!("{error}"));
-    hooks.set("uid", Hook { path: path.clone(), kind, secret, repository: "acme/app".parse().unwrap(), wake });
-    let routes = routes(Readiness::default(), Arc::new(|| "metrics\n".to_owned()), hooks.clone());
+    let (repository, audience) = ("acme/app".parse().unwrap(), "app".to_owned());
+    hooks.set("uid", Hook { path: path.clone(), kind, secret, repository, audience, wake });
+    let readiness = Readiness::default();
+    readiness.works();
+    let routes = routes(readiness, Arc::new(|| "metrics\n".to_owned()), hooks.clone());
     let listener = listen::Impatient::new(listener, connection);
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
     Server { address, hooks, path, woken }
@@ -89,7 +92,7 @@ fn a_genuine_webhook_wakes() {
     run(async {
         let server = Server::usual(WebhookType::Generic).await;
         check_status(&server.post(&server.path, "", "x").await, 200);
-        assert_eq!((server.woken.load(Ordering::Relaxed), server.hooks.rung("uid")), (1, 1));
+        assert_eq!((server.woken.load(Ordering::Relaxed), server.hooks.rung("app")), (1, 1));
         check_status(&server.say(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await, 200);
     });
 }
@@ -150,10 +153,10 @@ fn a_flood_wakes_once_and_none_is_lost() {
             }
         };
         timeout(LONG, futures::future::join_all((0..20).map(|_| client()))).await.unwrap();
-        assert_eq!((server.woken.load(Ordering::Relaxed), server.hooks.rung("uid")), (1, 2000));
-        assert_eq!(server.hooks.seen("uid"), 2000);
+        assert_eq!((server.woken.load(Ordering::Relaxed), server.hooks.rung("app")), (1, 2000));
+        assert_eq!(server.hooks.seen("app"), 2000);
         check_status(&server.post(&server.path, "", "").await, 200);
-        assert_eq!((server.woken.load(Ordering::Relaxed), server.hooks.rung("uid")), (2, 2001));
+        assert_eq!((server.woken.load(Ordering::Relaxed), server.hooks.rung("app")), (2, 2001));
     });
 }
 
@@ -215,7 +218,7 @@ fn strangers_do_not_keep_out_who_knows_a_path() {
         check_status(&server.post(&server.path, "", "").await, 200);
         let held = hold(&server.path, 64).await;
         check_status(&server.post(&server.path, "", "").await, 503);
-        assert_eq!(server.hooks.rung("uid"), 1);
+        assert_eq!(server.hooks.rung("app"), 1);
         // What was being read is heard.
         for mut stream in held {
             stream.write_all(b"123456789").await.unwrap();
@@ -223,6 +226,6 @@ fn strangers_do_not_keep_out_who_knows_a_path() {
             let length = timeout(LONG, stream.read(&mut answer)).await.unwrap().unwrap();
             check_status(std::str::from_utf8(&answer[..length]).unwrap(), 200);
         }
-        assert_eq!(server.hooks.rung("uid"), 65);
+        assert_eq!(server.hooks.rung("app"), 65);
     });
 }

@@ -26,6 +26,9 @@ const ANSWER_BYTES: usize = 1 << 20;
 /// The longest token that is put into a header, in bytes.
 const TOKEN_BYTES: usize = 64 << 10;
 
+/// The media type of a form.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What a registry's challenge asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -47,8 +50,11 @@ pub(super) struct Grant {
 }
 
 /// The token of one grant, fetched by one caller at a time.
-#[derive(Default)]
-pub(super) struct Token(tokio::sync::Mutex<Option<(HeaderValue, Instant)>>);
+pub(super) struct Token {
+    grant: Grant,
+    server: Url,
+    kept: tokio::sync::Mutex<Option<(HeaderValue, Instant)>>,
+}
 
 /// How to sign requests, learned from the last challenge.
 #[derive(Clone)]
@@ -56,14 +62,29 @@ pub(super) enum Auth {
     /// The same header each time.
     Fixed(HeaderValue),
     /// A token that is renewed.
-    Bearer(Grant, Arc<Token>),
+    Bearer(Arc<Token>),
+}
+
+impl Auth {
+    /// The header for the next request, not the one that the registry just refused if there is another.
+    pub(super) async fn header(
+        &self,
+        wire: &Wire,
+        refused: Option<&HeaderValue>,
+        repository: &Repository,
+    ) -> Result<HeaderValue, Error> {
+        match self {
+            Self::Fixed(value) => Ok(value.clone()),
+            Self::Bearer(token) => token.value(wire, refused, repository).await,
+        }
+    }
 }
 
 impl PartialEq for Auth {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Fixed(one), Self::Fixed(two)) => one == two,
-            (Self::Bearer(_, one), Self::Bearer(_, two)) => Arc::ptr_eq(one, two),
+            (Self::Bearer(one), Self::Bearer(two)) => Arc::ptr_eq(one, two),
             _ => false,
         }
     }
@@ -106,14 +127,26 @@ pub(super) fn secret_value(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// A form's body.
+pub(super) fn form<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> String {
+    let mut form = Url::parse("form:").expect("a constant");
+    form.query_pairs_mut().extend_pairs(fields);
+    form.query().unwrap_or_default().to_owned()
+}
+
 impl Token {
-    /// A valid token that is not the one that the registry just refused.
-    pub(super) async fn value(
+    /// None yet; `server` is the grant's realm, which may be asked.
+    pub(super) fn new(grant: Grant, server: Url) -> Self {
+        Self { grant, server, kept: tokio::sync::Mutex::default() }
+    }
+
+    async fn value(
         &self,
+        wire: &Wire,
         refused: Option<&HeaderValue>,
-        fetch: impl Future<Output = Result<(HeaderValue, Duration), Error>>,
+        repository: &Repository,
     ) -> Result<HeaderValue, Error> {
-        let mut kept = self.0.lock().await;
+        let mut kept = self.kept.lock().await;
         if let Some((value, until)) = &*kept
             && *until > Instant::now()
             && Some(value) != refused
@@ -122,56 +155,51 @@ impl Token {
         }
         *kept = None;
         let asked = Instant::now();
-        let (value, life) = fetch.await?;
+        let (value, life) = self.fetch(wire, repository).await?;
         *kept = Some((value.clone(), asked + life));
         Ok(value)
     }
-}
 
-/// Asks a token server: an identity token by POST (OAuth2), a password or nothing by GET.
-/// Returns the header and for how long to use it: a tenth of its life is left for the clocks and the way.
-pub(super) async fn fetch(
-    wire: &Wire,
-    realm: Url,
-    grant: &Grant,
-    credential: Option<&Credential>,
-    repository: &Repository,
-) -> Result<(HeaderValue, Duration), Error> {
-    let place = Place { host: authority(&realm), repository: repository.clone() };
-    let unfit = || place.authentication("the credential can't be put into a header");
-    let request = match credential.and_then(Credential::identity_token) {
-        Some(token) => exchange(realm, grant, token),
-        None => {
-            let mut url = realm;
-            url.query_pairs_mut().extend_pairs(named(grant));
-            let mut request = Request::new(Method::GET, url);
-            if let Some(basic) = credential.and_then(Credential::basic) {
-                request.headers_mut().insert(AUTHORIZATION, secret_value(&basic).ok_or_else(unfit)?);
-            }
-            request
+    /// Asks the token server: an identity token by POST (OAuth2), a password or nothing by GET.
+    /// Returns the header and for how long to use it: a tenth of its life is left for the clocks and the way.
+    async fn fetch(&self, wire: &Wire, repository: &Repository) -> Result<(HeaderValue, Duration), Error> {
+        let host = authority(&self.server);
+        let place = Place { host: &host, ..wire.place(repository) };
+        let unfit = || place.authentication("the credential can't be put into a header");
+        let basic = wire.credential().and_then(Credential::basic);
+        let basic = basic.map(|basic| secret_value(&basic).ok_or_else(unfit)).transpose()?;
+        let request = || match wire.credential().and_then(Credential::identity_token) {
+            Some(token) => self.exchange(token),
+            None => self.question(basic.clone()),
+        };
+        let answer = wire.send(request, Take::own(ANSWER_BYTES), repository).await?;
+        if !answer.status.is_success() {
+            return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
         }
-    };
-    let answer = wire.send(request, Take::own(ANSWER_BYTES), repository).await?;
-    if !answer.status.is_success() {
-        return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
+        read(&answer).map_err(|reason| place.malformed(reason))
     }
-    read(&answer).map_err(|reason| place.malformed(reason))
+
+    fn question(&self, basic: Option<HeaderValue>) -> Request {
+        let mut url = self.server.clone();
+        url.query_pairs_mut().extend_pairs(named(&self.grant));
+        let mut request = Request::new(Method::GET, url);
+        request.headers_mut().extend(basic.map(|basic| (AUTHORIZATION, basic)));
+        request
+    }
+
+    /// The refresh token goes into the body, never into a URL.
+    fn exchange(&self, token: &str) -> Request {
+        let oauth = [("grant_type", "refresh_token"), ("client_id", "tagboat"), ("refresh_token", token)];
+        let mut request = Request::new(Method::POST, self.server.clone());
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        *request.body_mut() = Some(form(named(&self.grant).chain(oauth)).into());
+        request
+    }
 }
 
 fn named(grant: &Grant) -> impl Iterator<Item = (&str, &str)> {
     let service = (!grant.service.is_empty()).then_some(("service", grant.service.as_str()));
     service.into_iter().chain([("scope", grant.scope.as_str())])
-}
-
-/// The refresh token goes into the body, never into a URL.
-fn exchange(realm: Url, grant: &Grant, token: &str) -> Request {
-    let mut form = Url::parse("form:").expect("a constant");
-    let oauth = [("grant_type", "refresh_token"), ("client_id", "tagboat"), ("refresh_token", token)];
-    form.query_pairs_mut().extend_pairs(named(grant)).extend_pairs(oauth);
-    let mut request = Request::new(Method::POST, realm);
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    *request.body_mut() = Some(form.query().unwrap_or_default().to_owned().into());
-    request
 }
 
 fn read(answer: &Answer) -> Result<(HeaderValue, Duration), &'static str> {
@@ -193,7 +221,8 @@ fn read(answer: &Answer) -> Result<(HeaderValue, Duration), &'static str> {
     let life = Duration::from_secs(body.expires_in.unwrap_or(TOKEN_LIFE).min(TOKEN_LIFE_LONGEST));
     // By the server's own clock: a token that it kept is older than its answer.
     let date = answer.headers.get(DATE).and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
-    let age = date.zip(body.issued_at).and_then(|(date, issued)| date.signed_duration_since(issued).to_std().ok());
+    let issued = body.issued_at.filter(|issued| *issued > DateTime::UNIX_EPOCH); // Go's zero time says nothing
+    let age = date.zip(issued).and_then(|(date, issued)| date.signed_duration_since(issued).to_std().ok());
     let life = life.saturating_sub(age.unwrap_or_default());
     Ok((value, life - life / 10))
 }

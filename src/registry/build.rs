@@ -33,6 +33,12 @@ pub struct Build {
     pub created: Option<DateTime<Utc>>,
 }
 
+impl Build {
+    fn is_whole(&self) -> bool {
+        self.created.is_some() && !self.platforms.is_empty()
+    }
+}
+
 /// The builds that a session asked for. Many who ask for the same one at a time share the requests.
 pub(super) struct Builds(Mutex<Kept<(String, Digest), Cell>>);
 
@@ -47,12 +53,7 @@ impl Default for Builds {
 impl Builds {
     fn cell(&self, repository: &Repository, digest: &Digest) -> Cell {
         let key = (repository.path().to_owned(), digest.clone());
-        let builds = &mut *locked(&self.0);
-        builds.get(&key).unwrap_or_else(|| {
-            let cell = Cell::default();
-            builds.put(key, cell.clone());
-            cell
-        })
+        locked(&self.0).get_or_default(key)
     }
 }
 
@@ -66,7 +67,7 @@ async fn read(session: &Session, repository: &Repository, digest: &Digest) -> Re
     let mut manifest = content::manifest(session, repository, digest).await?;
     let mut build = Build { platforms: Vec::new(), created: None };
     for _ in 0..DEPTH {
-        build.created = build.created.or_else(|| manifest.annotation(CREATED).and_then(time));
+        build.created = build.created.or_else(|| manifest.annotations.get(CREATED).and_then(time));
         let Some(entries) = manifest.manifests.take() else {
             complete(session, repository, &manifest, &mut build).await?;
             return Ok(build);
@@ -77,7 +78,7 @@ async fn read(session: &Session, repository: &Repository, digest: &Digest) -> Re
                 build.platforms.push(platform);
             }
         }
-        let Some(first) = images.first().filter(|_| build.created.is_none() || build.platforms.is_empty()) else {
+        let Some(first) = images.first().filter(|_| !build.is_whole()) else {
             return Ok(build);
         };
         manifest = content::manifest(session, repository, &first.digest).await?;
@@ -93,7 +94,7 @@ async fn complete(
     build: &mut Build,
 ) -> Result<(), Error> {
     let config = manifest.config.as_ref().filter(|config| config.is_image_config());
-    let Some(config) = config.filter(|_| build.created.is_none() || build.platforms.is_empty()) else { return Ok(()) };
+    let Some(config) = config.filter(|_| !build.is_whole()) else { return Ok(()) };
     let body = content::blob(session, repository, &config.digest, CONFIG_BYTES).await?;
     let read: Config = serde_json::from_slice(&body).map_err(|error| {
         session.place(repository).malformed(format!("config {} can't be read: {error}", config.digest))

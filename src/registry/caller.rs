@@ -3,8 +3,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "the shell's one HTTP client")]
 
-use std::sync::OnceLock;
-
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, Response, Url};
 
@@ -36,44 +34,25 @@ impl Caller {
 pub(super) struct Clients {
     /// To the registry's own origin.
     own: Client,
-    /// To any other one: the client certificate is not shown there.
-    others: OnceLock<Client>,
-    registry: Url,
-    caller: Caller,
-    user_agent: String,
-    limits: Limits,
+    /// To any other one, if the client certificate is not to be shown there.
+    others: Option<Client>,
 }
 
 impl Clients {
     /// Unless the registry's address is plain HTTP, nothing ever is.
     pub(super) fn new(caller: &Caller, registry: &Url, user_agent: &str, limits: &Limits) -> Result<Self, String> {
-        let own = builder(caller, registry, user_agent, limits, true).build().map_err(|error| chain(&error))?;
-        let (registry, caller) = (registry.clone(), caller.clone());
-        Ok(Self {
-            own,
-            others: OnceLock::new(),
-            registry,
-            caller,
-            user_agent: user_agent.to_owned(),
-            limits: limits.clone(),
-        })
+        let made = |shows_identity| {
+            let client = builder(caller, registry, user_agent, limits, shows_identity).build();
+            client.map_err(|error| chain(&error))
+        };
+        let has_identity = caller.tls.as_ref().is_some_and(Tls::has_identity);
+        Ok(Self { own: made(true)?, others: has_identity.then(|| made(false)).transpose()? })
     }
 
-    /// Sends a request; no redirect is followed. The error's text may hold the address.
-    pub(super) async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
-        self.fitting(request.url())?.execute(request).await
-    }
-
-    fn fitting(&self, url: &Url) -> Result<&Client, reqwest::Error> {
-        let hides = self.caller.tls.as_ref().is_some_and(Tls::has_identity) && url.origin() != self.registry.origin();
-        if !hides {
-            return Ok(&self.own);
-        }
-        if let Some(others) = self.others.get() {
-            return Ok(others);
-        }
-        let made = builder(&self.caller, &self.registry, &self.user_agent, &self.limits, false).build()?;
-        Ok(self.others.get_or_init(|| made))
+    /// Sends a request, to the registry's own origin or another; no redirect is followed. The error's text may hold the address.
+    pub(super) async fn execute(&self, request: Request, is_own: bool) -> Result<Response, reqwest::Error> {
+        let client = self.others.as_ref().filter(|_| !is_own).unwrap_or(&self.own);
+        client.execute(request).await
     }
 }
 

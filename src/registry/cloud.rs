@@ -133,15 +133,10 @@ enum Place {
 impl Place {
     fn of(provider: Provider, repository: &Repository) -> Result<Self, Error> {
         let host = repository.host();
-        let place = match provider {
-            Provider::Aws => aws::Place::of(host).map(Self::Aws),
-            Provider::Azure => azure::Place::of(host).map(Self::Azure),
-            Provider::Gcp => gcp::is_registry(host).then_some(Self::Gcp),
-        };
-        let expected = match provider {
-            Provider::Aws => aws::HOSTS,
-            Provider::Azure => azure::HOSTS,
-            Provider::Gcp => gcp::HOSTS,
+        let (place, expected) = match provider {
+            Provider::Aws => (aws::Place::of(host).map(Self::Aws), aws::HOSTS),
+            Provider::Azure => (azure::Place::of(host).map(Self::Azure), azure::HOSTS),
+            Provider::Gcp => (gcp::is_registry(host).then_some(Self::Gcp), gcp::HOSTS),
         };
         place.ok_or_else(|| {
             Error::Configuration(format!(
@@ -166,17 +161,6 @@ impl Cloud {
         let caller = call::Caller::new(user_agent.to_owned());
         let world = World { environment, caller, logins: cache::Logins::default(), cluster: OnceCell::new() };
         Self { world: Arc::new(world) }
-    }
-
-    /// The audience that a ServiceAccount's token must have for this provider and subject. In Google's own clusters it is the
-    /// cluster's pool, which only the metadata server knows: empty until the first login asked it. What `login` hands to its
-    /// `token` is always right.
-    pub fn audience(&self, provider: Provider, subject: &Subject) -> String {
-        match provider {
-            Provider::Aws => aws::AUDIENCE.to_owned(),
-            Provider::Azure => azure::AUDIENCE.to_owned(),
-            Provider::Gcp => gcp::audience(subject, self.world.cluster.get()),
-        }
     }
 
     /// A credential for this repository. What was obtained is used again until shortly before it ends. `token` is called only

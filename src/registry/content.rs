@@ -1,6 +1,8 @@
 //! Manifests and blobs. In: a session and a tag or digest. Out: the bytes behind it. What is asked for by digest is compared
 //! with it; must never pass on a byte that is not what was asked for.
 
+use std::fmt;
+
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 
@@ -38,8 +40,12 @@ pub(super) async fn by_tag(session: &Session, repository: &Repository, tag: &Tag
     let place = session.place(repository);
     let answer = session.ask(&ask(session, repository, Method::GET, tag.as_str()), repository).await?;
     if !answer.status.is_success() {
-        let what = format!("manifest {tag}");
-        return Err(place.lacks(&what, answer.status.as_u16(), answer.retry_after, &answer.body));
+        return Err(place.lacks(
+            format_args!("manifest {tag}"),
+            answer.status.as_u16(),
+            answer.retry_after,
+            &answer.body,
+        ));
     }
     let media_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if media_type.contains("distribution.manifest.v1+") {
@@ -60,7 +66,7 @@ pub(super) async fn by_tag(session: &Session, repository: &Repository, tag: &Tag
 /// The manifest with this digest.
 pub(super) async fn manifest(session: &Session, repository: &Repository, digest: &Digest) -> Result<Manifest, Error> {
     let answer = session.ask(&ask(session, repository, Method::GET, digest.as_str()), repository).await?;
-    let body = checked(session, repository, answer, &format!("manifest {digest}"), digest)?;
+    let body = checked(session, repository, answer, format_args!("manifest {digest}"), digest)?;
     Manifest::read(&body).map_err(|reason| session.place(repository).malformed(reason))
 }
 
@@ -79,7 +85,7 @@ pub(super) async fn blob(
         take: Take::anywhere(limit),
     };
     let answer = session.ask(&ask, repository).await?;
-    checked(session, repository, answer, &format!("blob {digest}"), digest)
+    checked(session, repository, answer, format_args!("blob {digest}"), digest)
 }
 
 fn ask(session: &Session, repository: &Repository, method: Method, reference: &str) -> Ask {
@@ -96,7 +102,7 @@ fn checked(
     session: &Session,
     repository: &Repository,
     answer: Answer,
-    what: &str,
+    what: fmt::Arguments<'_>,
     digest: &Digest,
 ) -> Result<Vec<u8>, Error> {
     let place = session.place(repository);

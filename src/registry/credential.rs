@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,12 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 /// A registry's user and password, or one of the two kinds of token that `docker login` can leave in a pull secret.
 #[derive(Clone)]
-pub struct Credential {
+pub struct Credential(Arc<Parts>);
+
+struct Parts {
     secret: Secret,
     fingerprint: [u8; 32],
 }
 
-#[derive(Clone)]
 enum Secret {
     Password { username: String, password: String },
     Identity { token: String },
@@ -45,17 +47,12 @@ impl Credential {
             Secret::Registry { token } => (b'r', [token.as_str(), ""]),
         };
         let fingerprint = fingerprint(kind, &parts.map(str::as_bytes));
-        Self { secret, fingerprint }
-    }
-
-    /// Two credentials are the same exactly when their fingerprints are.
-    pub fn fingerprint(&self) -> [u8; 32] {
-        self.fingerprint
+        Self(Arc::new(Parts { secret, fingerprint }))
     }
 
     /// The value of an `Authorization: Basic` header; `None` for the two tokens.
     pub(super) fn basic(&self) -> Option<String> {
-        match &self.secret {
+        match &self.0.secret {
             Secret::Password { username, password } => {
                 Some(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
             }
@@ -65,13 +62,29 @@ impl Credential {
 
     /// The refresh token, if it is one.
     pub(super) fn identity_token(&self) -> Option<&str> {
-        if let Secret::Identity { token } = &self.secret { Some(token) } else { None }
+        if let Secret::Identity { token } = &self.0.secret { Some(token) } else { None }
     }
 
     /// The registry's own bearer token, if it is one.
     pub(super) fn registry_token(&self) -> Option<&str> {
-        if let Secret::Registry { token } = &self.secret { Some(token) } else { None }
+        if let Secret::Registry { token } = &self.0.secret { Some(token) } else { None }
     }
+
+    /// A text from outside, in which the secret is hidden.
+    pub(super) fn hidden_in(&self, text: &str) -> String {
+        let basic = self.basic();
+        let both = basic.as_deref().and_then(|basic| basic.strip_prefix("Basic "));
+        let (Secret::Password { password: secret, .. }
+        | Secret::Identity { token: secret }
+        | Secret::Registry { token: secret }) = &self.0.secret;
+        hidden(text, both.into_iter().chain([secret.as_str()]))
+    }
+}
+
+/// A text from outside in which these secrets are hidden. What is shorter than four characters is a word, not a secret.
+pub(super) fn hidden<'s>(text: &str, secrets: impl IntoIterator<Item = &'s str>) -> String {
+    let secrets = secrets.into_iter().filter(|secret| secret.len() >= 4);
+    secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "(hidden)"))
 }
 
 /// A hash of secrets in which no two lists of them look the same.
@@ -93,7 +106,7 @@ impl fmt::Debug for Credential {
 
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint
+        self.0.fingerprint == other.0.fingerprint
     }
 }
 
@@ -101,6 +114,6 @@ impl Eq for Credential {}
 
 impl Hash for Credential {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.fingerprint.hash(state);
+        self.0.fingerprint.hash(state);
     }
 }

@@ -1,10 +1,13 @@
 //! What can go wrong between us and a registry. In: a status, headers and a body from outside. Out: one error that names
 //! host and repository and never holds a secret. Must never decide what happens next.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::credential::Credential;
 use crate::failure::printable;
 use crate::image::Repository;
 
@@ -120,44 +123,52 @@ fn said(detail: &str) -> String {
 }
 
 /// Whom an error is about: the server that was asked, and the repository it was asked for.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'p> {
     /// Host, with its port if it has one.
-    pub host: String,
+    pub host: &'p str,
     /// The repository, as the user typed it.
-    pub repository: Repository,
+    pub repository: &'p Repository,
+    /// What no text about it may repeat.
+    pub credential: Option<&'p Credential>,
 }
 
-impl Place {
+impl Place<'_> {
     pub(super) fn authentication(&self, reason: impl Into<String>) -> Error {
-        Error::Authentication { host: self.host.clone(), repository: self.repository.clone(), reason: reason.into() }
+        Error::Authentication { host: self.host.to_owned(), repository: self.repository.clone(), reason: reason.into() }
     }
 
     pub(super) fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::Malformed { host: self.host.clone(), repository: self.repository.clone(), reason: reason.into() }
+        Error::Malformed { host: self.host.to_owned(), repository: self.repository.clone(), reason: reason.into() }
     }
 
     pub(super) fn unreachable(&self, reason: impl Into<String>) -> Error {
-        Error::Unreachable { host: self.host.clone(), repository: self.repository.clone(), reason: reason.into() }
+        Error::Unreachable { host: self.host.to_owned(), repository: self.repository.clone(), reason: reason.into() }
     }
 
     pub(super) fn timeout(&self) -> Error {
-        Error::Timeout { host: self.host.clone(), repository: self.repository.clone() }
+        Error::Timeout { host: self.host.to_owned(), repository: self.repository.clone() }
     }
 
     pub(super) fn rate_limited(&self, retry_after: Option<Duration>) -> Error {
-        Error::RateLimited { host: self.host.clone(), repository: self.repository.clone(), retry_after }
+        Error::RateLimited { host: self.host.to_owned(), repository: self.repository.clone(), retry_after }
     }
 
     /// The error behind a status that is no success, where a manifest or blob was asked for.
-    pub(super) fn lacks(&self, what: &str, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Error {
+    pub(super) fn lacks(
+        &self,
+        what: impl fmt::Display,
+        status: u16,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> Error {
         let code = Complaint::read(body).code;
         let is_missing =
             (status == 404 && code != "NAME_UNKNOWN") || matches!(&*code, "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN");
         if !is_missing {
             return self.refused(status, retry_after, body);
         }
-        Error::Missing { host: self.host.clone(), repository: self.repository.clone(), what: what.to_owned() }
+        Error::Missing { host: self.host.to_owned(), repository: self.repository.clone(), what: what.to_string() }
     }
 
     /// The error behind a status that is no success.
@@ -165,26 +176,42 @@ impl Place {
         let complaint = Complaint::read(body);
         let says = |code| complaint.code == code;
         match status {
-            429 => self.rate_limited(retry_after),
-            _ if says("TOOMANYREQUESTS") => self.rate_limited(retry_after),
-            404 => Error::NotFound { host: self.host.clone(), repository: self.repository.clone() },
-            _ if says("NAME_UNKNOWN") => {
-                Error::NotFound { host: self.host.clone(), repository: self.repository.clone() }
+            _ if status == 429 || says("TOOMANYREQUESTS") => self.rate_limited(retry_after),
+            _ if status == 404 || says("NAME_UNKNOWN") => {
+                Error::NotFound { host: self.host.to_owned(), repository: self.repository.clone() }
             }
-            401 | 403 => self.authentication(complaint.or("check the pull secret, and that the repository exists")),
-            _ if says("UNAUTHORIZED") || says("DENIED") => self.authentication(complaint.or("check the pull secret")),
+            401 | 403 => {
+                self.authentication(self.quoted(&complaint, "check the pull secret, and that the repository exists"))
+            }
+            _ if says("UNAUTHORIZED") || says("DENIED") => {
+                self.authentication(self.quoted(&complaint, "check the pull secret"))
+            }
             _ => Error::Http {
-                host: self.host.clone(),
+                host: self.host.to_owned(),
                 repository: self.repository.clone(),
                 status,
                 retry_after,
-                detail: complaint.or(""),
+                detail: self.quoted(&complaint, ""),
             },
+        }
+    }
+
+    /// Message and code of a complaint, printable and without a secret; another text when there is neither.
+    fn quoted(&self, complaint: &Complaint, otherwise: &str) -> String {
+        let clean = |text: &str| {
+            let hidden = self.credential.map(|credential| Cow::Owned(credential.hidden_in(text)));
+            printable(&hidden.unwrap_or(Cow::Borrowed(text)), QUOTED)
+        };
+        let (message, code) = (clean(&complaint.message), clean(&complaint.code));
+        match (message.is_empty(), code.is_empty()) {
+            (true, true) => otherwise.to_owned(),
+            (false, false) => format!("{message} ({code})"),
+            _ => format!("{message}{code}"),
         }
     }
 }
 
-/// The first entry of an error body (OCI distribution specification, "Error codes"), made printable.
+/// The first entry of an error body (OCI distribution specification, "Error codes"), as it came.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaint {
     /// Such as `NAME_UNKNOWN`; empty when the body is something else.
@@ -206,17 +233,8 @@ impl Complaint {
         }
         let first = serde_json::from_slice::<Body>(body).ok().and_then(|body| body.errors.into_iter().next());
         first.map_or_else(Self::default, |entry| Self {
-            code: printable(&entry.code.unwrap_or_default(), QUOTED),
-            message: printable(&entry.message.unwrap_or_default(), QUOTED),
+            code: entry.code.unwrap_or_default(),
+            message: entry.message.unwrap_or_default(),
         })
-    }
-
-    /// Code and message, or another text when there is neither.
-    fn or(&self, otherwise: &str) -> String {
-        match (self.code.is_empty(), self.message.is_empty()) {
-            (true, true) => otherwise.to_owned(),
-            (false, false) => format!("{} ({})", self.message, self.code),
-            _ => format!("{}{}", self.message, self.code),
-        }
     }
 }

@@ -36,19 +36,27 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         Some(value.clone())
     }
 
+    /// The value of this key, else a new one, which is kept.
+    pub(super) fn get_or_default(&mut self, key: K) -> V
+    where
+        V: Default,
+    {
+        self.get(&key).unwrap_or_else(|| {
+            let value = V::default();
+            self.put(key, value.clone());
+            value
+        })
+    }
+
     /// Keeps a value. When there is no room, the half goes that was used longest ago.
     pub(super) fn put(&mut self, key: K, value: V) {
-        let now = Instant::now();
-        if now.saturating_duration_since(self.swept) >= SWEEP {
-            self.sweep(now);
-        }
         if self.values.len() >= self.most && !self.values.contains_key(&key) {
             let mut times: Vec<Instant> = self.values.values().map(|(_, used)| *used).collect();
             let middle = times.len() / 2;
             let middle = *times.select_nth_unstable(middle).1;
             self.values.retain(|_, (_, used)| *used > middle);
         }
-        self.values.insert(key, (value, now));
+        self.values.insert(key, (value, Instant::now()));
     }
 
     pub(super) fn remove(&mut self, key: &K) {

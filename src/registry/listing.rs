@@ -2,6 +2,7 @@
 //! A listing that breaks off leaves nothing behind; must never pass on a part of one.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use reqwest::{Method, Url};
 use sha2::{Digest as _, Sha256};
@@ -26,82 +27,87 @@ pub(super) struct Memory {
     last: Option<([u8; 32], Tags)>,
 }
 
-/// The bodies of all pages, and a hash of them.
-struct Bodies {
-    pages: Vec<Vec<u8>>,
+/// All pages: their bodies, a hash of them, and which page size the registry took.
+struct Pages {
+    bodies: Vec<Vec<u8>>,
     hash: [u8; 32],
+    size: usize,
 }
 
 /// Lists all tags. When every byte is as last time, nothing is parsed and the same list is returned.
-pub(super) async fn list(session: &Session, repository: &Repository, memory: &mut Memory) -> Result<Tags, Error> {
-    let bodies = bodies(session, repository, memory).await?;
-    if let Some((hash, tags)) = &memory.last
-        && *hash == bodies.hash
+pub(super) async fn list(
+    session: &Session,
+    repository: &Repository,
+    memory: &mut Memory,
+    begun: Instant,
+) -> Result<Tags, Error> {
+    let Pages { bodies, hash, size } = pages(session, repository, memory.size).await?;
+    memory.size = size;
+    if let Some((last, tags)) = &memory.last
+        && *last == hash
     {
-        return Ok(Tags { unchanged: true, ..tags.clone() });
+        return Ok(Tags { unchanged: true, begun, ..tags.clone() });
     }
     let place = session.place(repository);
-    let mut tags = whole(&bodies.pages, repository, session.limits().tags).map_err(|reason| place.malformed(reason))?;
+    let mut tags = whole(bodies, repository, session.limits().tags, begun).map_err(|reason| place.malformed(reason))?;
     if let Some((_, last)) = &memory.last
         && last.fingerprint == tags.fingerprint
         && last.skipped == tags.skipped
     {
-        tags = Tags { unchanged: true, ..last.clone() };
+        tags = Tags { unchanged: true, begun, ..last.clone() };
     }
-    memory.last = Some((bodies.hash, tags.clone()));
+    memory.last = Some((hash, tags.clone()));
     Ok(tags)
 }
 
-async fn bodies(session: &Session, repository: &Repository, memory: &mut Memory) -> Result<Bodies, Error> {
+async fn pages(session: &Session, repository: &Repository, mut size: usize) -> Result<Pages, Error> {
     let place = session.place(repository);
     let limits = session.limits();
-    let plain = session.url(&format!("{}/tags/list", repository.path()));
     let first = |size: usize| {
-        let mut url = plain.clone();
+        let mut url = session.url(&format!("{}/tags/list", repository.path()));
         if let Some(Some(size)) = PAGE_SIZES.get(size) {
             url.query_pairs_mut().append_pair("n", size);
         }
         url
     };
-    let mut url = first(memory.size);
-    let mut seen = HashSet::from([url.clone()]);
-    let (mut pages, mut hash, mut total) = (Vec::new(), Sha256::new(), 0);
+    let mut ask = Ask {
+        method: Method::GET,
+        url: first(size),
+        accept: "application/json",
+        purpose: Purpose::List,
+        take: Take::own(limits.page_bytes),
+    };
+    let mut seen = HashSet::new();
+    let (mut bodies, mut hash, mut total) = (Vec::new(), Sha256::new(), 0);
     loop {
-        let ask = Ask {
-            method: Method::GET,
-            url: url.clone(),
-            accept: "application/json",
-            purpose: Purpose::List,
-            take: Take::own(limits.page_bytes),
-        };
         let answer = session.ask(&ask, repository).await?;
-        if pages.is_empty() && memory.size + 1 < PAGE_SIZES.len() && refuses_size(&answer) {
-            memory.size += 1;
-            url = first(memory.size);
+        if bodies.is_empty() && size + 1 < PAGE_SIZES.len() && refuses_size(&answer) {
+            size += 1;
+            ask.url = first(size);
             continue;
         }
         total += answer.body.len();
         if total > limits.list_bytes {
             return Err(place.malformed(format!("its list is longer than {} bytes", limits.list_bytes)));
         }
-        let next = next(&answer, &place)?;
+        let next = next(&answer, place)?;
         hash.update((answer.body.len() as u64).to_be_bytes());
         hash.update(&answer.body);
-        pages.push(answer.body);
+        bodies.push(answer.body);
         let Some(next) = next else { break };
-        if pages.len() >= limits.pages {
+        if bodies.len() >= limits.pages {
             return Err(place.malformed(format!("its list has more than {} pages", limits.pages)));
         }
-        if !seen.insert(next.clone()) {
+        seen.insert(std::mem::replace(&mut ask.url, next));
+        if seen.contains(&ask.url) {
             return Err(place.malformed("its Links to next pages go in a circle"));
         }
-        url = next;
     }
-    Ok(Bodies { pages, hash: hash.finalize().into() })
+    Ok(Pages { bodies, hash: hash.finalize().into(), size })
 }
 
 /// Checks a page's outside; returns the address of the page after it.
-fn next(answer: &Answer, place: &Place) -> Result<Option<Url>, Error> {
+fn next(answer: &Answer, place: Place<'_>) -> Result<Option<Url>, Error> {
     if !answer.status.is_success() {
         return Err(place.refused(answer.status.as_u16(), answer.retry_after, &answer.body));
     }
@@ -118,11 +124,11 @@ fn refuses_size(answer: &Answer) -> bool {
 }
 
 /// The tags of all pages, sorted, each once.
-fn whole(pages: &[Vec<u8>], repository: &Repository, limit: usize) -> Result<Tags, String> {
+fn whole(bodies: Vec<Vec<u8>>, repository: &Repository, limit: usize, begun: Instant) -> Result<Tags, String> {
     let path = repository.path();
     let mut all = Names::default();
-    for body in pages {
-        let names = page::read(body, path)?;
+    for body in bodies {
+        let names = page::read(&body, path)?;
         all.tags.append(&names.tags).map_err(|full| full.to_string())?;
         all.skipped = all.skipped.saturating_add(names.skipped);
         if all.tags.len() > limit {
@@ -130,7 +136,7 @@ fn whole(pages: &[Vec<u8>], repository: &Repository, limit: usize) -> Result<Tag
         }
     }
     let tags = all.tags.build();
-    Ok(Tags { fingerprint: fingerprint(&tags), tags, unchanged: false, skipped: all.skipped })
+    Ok(Tags { fingerprint: fingerprint(&tags), tags, unchanged: false, skipped: all.skipped, begun })
 }
 
 /// A tag holds no line feed, so that two lists never look the same.

@@ -18,7 +18,7 @@ pub(super) const ACCEPT_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const CREATED: &str = "org.opencontainers.image.created";
 
 /// A manifest, or an index of manifests.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Manifest {
     /// Of an index; of a manifest there is none.
@@ -26,11 +26,12 @@ pub(super) struct Manifest {
     pub config: Option<Descriptor>,
     #[serde(default)]
     pub layers: Vec<Descriptor>,
-    annotations: Option<HashMap<String, Option<String>>>,
+    #[serde(default)]
+    pub annotations: Annotations,
 }
 
 /// A pointer to a manifest or blob.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Descriptor {
     #[serde(default)]
@@ -38,11 +39,16 @@ pub(super) struct Descriptor {
     pub digest: Digest,
     artifact_type: Option<String>,
     platform: Option<Words>,
-    annotations: Option<HashMap<String, Option<String>>>,
+    #[serde(default)]
+    pub annotations: Annotations,
 }
 
+/// Notes of whoever made it; absent or null is none.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Annotations(Option<HashMap<String, Option<String>>>);
+
 /// A platform as the JSON has it, in a descriptor or an image's config.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Words {
     os: Option<String>,
     architecture: Option<String>,
@@ -53,17 +59,15 @@ impl Manifest {
     pub(super) fn read(body: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(body).map_err(|error| format!("its manifest can't be read: {error}"))
     }
+}
 
-    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
-        self.annotations.as_ref()?.get(key)?.as_deref()
+impl Annotations {
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.0.as_ref()?.get(key)?.as_deref()
     }
 }
 
 impl Descriptor {
-    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
-        self.annotations.as_ref()?.get(key)?.as_deref()
-    }
-
     /// What the manifest behind it is for; empty when nothing is said.
     pub(super) fn artifact_type(&self) -> &str {
         self.artifact_type.as_deref().unwrap_or_default()
@@ -72,7 +76,7 @@ impl Descriptor {
     /// An entry of an index that is no image: what a build tool says about the images beside it.
     pub(super) fn is_attestation(&self) -> bool {
         let is_unknown = |word: &Option<String>| word.as_deref() == Some("unknown");
-        self.annotation("vnd.docker.reference.type") == Some("attestation-manifest")
+        self.annotations.get("vnd.docker.reference.type") == Some("attestation-manifest")
             || self.platform.as_ref().is_some_and(|words| is_unknown(&words.os) && is_unknown(&words.architecture))
     }
 

@@ -17,15 +17,15 @@ impl<K, V> Default for Pool<K, V> {
 
 impl<K: Eq + Hash, V> Pool<K, V> {
     /// The living value of this key, else a new one.
-    pub(super) fn get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
+    pub(super) fn get(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
         let mut values = locked(&self.0);
         if let Some(value) = values.get(&key).and_then(Weak::upgrade) {
-            return Ok(value);
+            return value;
         }
-        let value = Arc::new(make()?);
+        let value = Arc::new(make());
         values.retain(|_, value| value.strong_count() > 0);
         values.insert(key, Arc::downgrade(&value));
-        Ok(value)
+        value
     }
 }
 

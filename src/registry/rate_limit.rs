@@ -12,17 +12,19 @@ use super::retry_after::LONGEST;
 const UNTOLD: Duration = Duration::from_secs(60);
 /// A reset above this is no number of seconds but a time (seconds since 1970), as GitHub has it.
 const ERA: u64 = 1_000_000_000;
+/// What is left of a budget, and when it is filled.
+const HEADERS: [(&str, &str); 2] =
+    [("ratelimit-remaining", "ratelimit-reset"), ("x-ratelimit-remaining", "x-ratelimit-reset")];
 
 /// How long to wait, if the budget is spent: `RateLimit-Remaining: 0` with `RateLimit-Reset` (IETF draft
 /// ratelimit-headers), with `X-` in front, or with a window behind (`0;w=21600`, Docker Hub).
 pub(super) fn spent(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    ["", "x-"].into_iter().find_map(|prefix| {
-        let number =
-            |name: &str| headers.get(format!("{prefix}ratelimit-{name}")).and_then(|v| first(v.to_str().ok()?));
-        if number("remaining")? > 0 {
+    let number = |name: &str| headers.get(name).and_then(|value| first(value.to_str().ok()?));
+    HEADERS.into_iter().find_map(|(remaining, reset)| {
+        if number(remaining)? > 0 {
             return None;
         }
-        let wait = match number("reset") {
+        let wait = match number(reset) {
             Some(time) if time > ERA => {
                 let until = i64::try_from(time).ok().and_then(|time| DateTime::from_timestamp(time, 0))?;
                 until.signed_duration_since(now).to_std().unwrap_or(Duration::ZERO)

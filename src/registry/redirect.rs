@@ -1,8 +1,8 @@
-//! Where an answer may send us. In: a request and an answer that says "elsewhere". Out: the next request. Pure; must never
-//! carry a credential to another origin, nor lead from HTTPS to plain HTTP or to an address of this machine or link.
+//! Where an answer may send us. In: an answer that says "elsewhere". Out: the next address. Pure; must never lead from HTTPS to
+//! plain HTTP, nor to an address of this machine or link.
 
-use reqwest::header::{AUTHORIZATION, LOCATION};
-use reqwest::{Method, Request, StatusCode, Url};
+use reqwest::header::LOCATION;
+use reqwest::{Method, StatusCode, Url};
 
 use super::wire::{Answer, authority};
 
@@ -11,25 +11,29 @@ pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// The request at the address that the answer to it names. Only if it may leave, that is on another origin: blobs lie in
-/// storage services, anything else comes from the server that was asked.
-pub(super) fn follow(mut request: Request, answer: &Answer, leaves: bool, registry: &Url) -> Result<Request, String> {
+/// The address that an answer to this method sends us to. Only if it may leave, that is on another origin: blobs lie in storage
+/// services, anything else comes from the server that was asked.
+pub(super) fn target(method: &Method, answer: &Answer, leaves: bool, registry: &Url) -> Result<Url, String> {
     let location = answer.headers.get(LOCATION).and_then(|to| to.to_str().ok());
-    let target = location.and_then(|to| request.url().join(to).ok()).ok_or("it redirects to nowhere")?;
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !is_read && !matches!(answer.status.as_u16(), 307 | 308) {
+    let target = location.and_then(|to| answer.url.join(to).ok()).ok_or("it redirects to nowhere")?;
+    if !matches!(*method, Method::GET | Method::HEAD) && !matches!(answer.status.as_u16(), 307 | 308) {
         return Err("it redirects a form that was sent to it".to_owned());
     }
-    if target.origin() != request.url().origin() {
+    if !same_origin(&target, &answer.url) {
         let name = target.origin().ascii_serialization();
         if !leaves {
             return Err(format!("it redirects to {name}, only its own address is followed"));
         }
         fits(&target, registry).map_err(|reason| format!("it redirects to {name}, {reason}"))?;
-        request.headers_mut().remove(AUTHORIZATION);
     }
-    *request.url_mut() = target;
-    Ok(request)
+    Ok(target)
+}
+
+/// Scheme, host and port are the same.
+pub(super) fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
 }
 
 /// Whether an address that a registry names may be asked: not over plain HTTP when the registry itself is not, no credentials
@@ -55,7 +59,13 @@ fn is_near(url: &Url) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     match address.map(|address| address.to_canonical()) {
         Ok(std::net::IpAddr::V4(ip)) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified(),
-        Ok(std::net::IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local(),
+        Ok(std::net::IpAddr::V6(ip)) => {
+            // the last one is where EC2 has its metadata
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unicast_link_local()
+                || ip.segments()[..2] == [0xfd00, 0xec2]
+        }
         Err(_) => {
             let host = host.trim_end_matches('.');
             host == "localhost" || host.ends_with(".localhost")

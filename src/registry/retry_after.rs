@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::Complaint;
 
 /// The longest wait that we grant; a server that asks for more is asked again after this.
 pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
-/// The wait that a header value (seconds, a date, or a text like `53.1ms`) or, without one, the message in the body asks for.
+/// The wait that the header's value (seconds, a date, or a text like `53.1ms`) or, without one, the message in the body asks for.
 /// GitHub's registry uses the third form in both places; RFC 9110 knows the first two.
-pub(super) fn wait(header: Option<&str>, body: &[u8], now: DateTime<Utc>) -> Option<Duration> {
+pub(super) fn wait(headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Option<Duration> {
+    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let asked = header.map(str::trim).and_then(|text| seconds(text).or_else(|| date(text, now)).or_else(|| span(text)));
     asked.or_else(|| in_message(&Complaint::read(body).message)).map(|wait| wait.min(LONGEST))
 }
@@ -70,9 +72,14 @@ mod tests {
 
     #[track_caller]
     fn check(header: Option<&str>, message: &str, expected: Option<f64>) {
+        let headers = header.map(|value| (RETRY_AFTER, value.parse().unwrap())).into_iter().collect();
         let now = "2026-11-24T12:00:00Z".parse().unwrap();
         let body = format!(r#"{{"errors":[{{"code":"TOOMANYREQUESTS","message":"{message}"}}]}}"#);
-        assert_eq!(wait(header, body.as_bytes(), now), expected.map(Duration::from_secs_f64), "{header:?} {message:?}");
+        assert_eq!(
+            wait(&headers, body.as_bytes(), now),
+            expected.map(Duration::from_secs_f64),
+            "{header:?} {message:?}"
+        );
     }
 
     #[test]
@@ -101,9 +108,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_gives_at_most_the_longest_wait(header: String, message: String) {
+        fn any_text_gives_at_most_the_longest_wait(header in "[ -~]{0,40}", message: String) {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, header.parse().unwrap())]);
             let body = serde_json::json!({"errors": [{"message": format!("retry-after: {message}")}]}).to_string();
-            let found = wait(Some(&header), body.as_bytes(), DateTime::UNIX_EPOCH);
+            let found = wait(&headers, body.as_bytes(), DateTime::UNIX_EPOCH);
             proptest::prop_assert!(found.is_none_or(|wait| wait <= LONGEST));
         }
     }

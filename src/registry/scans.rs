@@ -40,8 +40,8 @@ struct Scan {
 #[derive(Default)]
 struct State {
     memory: Memory,
-    /// The last good listing, and when it was begun.
-    good: Option<(Instant, Tags)>,
+    /// The last good listing.
+    good: Option<Tags>,
     /// Why the last flight failed, if it did.
     failed: Option<Error>,
 }
@@ -54,18 +54,8 @@ impl Scans {
     /// A listing that was begun less than `within` ago or after this call; at the latest after `timeout` an error.
     pub(super) async fn tags(&self, access: &Access, within: Duration, timeout: Duration) -> Result<Tags, Error> {
         let (key, session) = self.sessions.get(access)?;
-        let scan = self.scan((key, access.repository.path().to_owned()));
-        let flown = tokio::time::timeout(timeout, scan.fly(&session, access, within)).await;
-        flown.unwrap_or_else(|_| Err(session.place(&access.repository).timeout()))
-    }
-
-    fn scan(&self, key: Key) -> Arc<Scan> {
-        let known = &mut *locked(&self.known);
-        known.get(&key).unwrap_or_else(|| {
-            let scan = Arc::<Scan>::default();
-            known.put(key, scan.clone());
-            scan
-        })
+        let scan = locked(&self.known).get_or_default((key, access.repository.path().to_owned()));
+        super::in_time(timeout, &session, access, scan.fly(&session, access, within)).await
     }
 }
 
@@ -76,8 +66,8 @@ impl Scan {
         let arrived = Instant::now();
         let ended = self.ended.load(Ordering::Acquire);
         let state = &mut *self.turn.lock().await;
-        if let Some((begun, tags)) = &state.good
-            && (*begun >= arrived || begun.elapsed() < within)
+        if let Some(tags) = &state.good
+            && (tags.begun >= arrived || tags.begun.elapsed() < within)
         {
             return Ok(tags.clone());
         }
@@ -86,11 +76,10 @@ impl Scan {
         {
             return Err(error.clone());
         }
-        let begun = Instant::now();
-        let listed = listing::list(session, &access.repository, &mut state.memory).await;
+        let listed = listing::list(session, &access.repository, &mut state.memory, Instant::now()).await;
         state.failed = listed.as_ref().err().cloned();
         if let Ok(tags) = &listed {
-            state.good = Some((begun, tags.clone()));
+            state.good = Some(tags.clone());
         }
         self.ended.fetch_add(1, Ordering::Release);
         listed

@@ -1,7 +1,6 @@
 //! One registry as one caller sees it. In: an address below `/v2/`. Out: the answer, after whatever authentication the
 //! registry asked for. Nothing is shared between callers; must never send one where the registry did not ask for it.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
@@ -14,7 +13,7 @@ use super::credential::Credential;
 use super::error::{Error, Place};
 use super::kept::Kept;
 use super::pool::{Pool, locked};
-use super::wire::{Answer, Take, Wire, World, authority};
+use super::wire::{Answer, Take, Wire, World};
 use crate::image::Repository;
 
 /// Of how many repositories a session remembers how to sign for them.
@@ -25,8 +24,6 @@ const PING_BYTES: usize = 64 << 10;
 /// A registry, a caller, and the tokens that it got.
 pub(super) struct Session {
     wire: Wire,
-    base: Url,
-    credential: Option<Credential>,
     tokens: Pool<Grant, Token>,
     learned: Mutex<Kept<(Repository, Purpose), Auth>>,
     /// What the images of this registry are, as far as this caller asked.
@@ -55,10 +52,10 @@ pub(super) struct Ask {
 
 impl Session {
     /// The session of a caller at the registry with this address.
-    pub(super) fn new(world: &Arc<World>, base: Url, caller: Caller) -> Result<Self, String> {
-        let wire = Wire::new(world, &base, &caller)?;
+    pub(super) fn new(world: Arc<World>, base: Url, caller: Caller) -> Result<Self, String> {
+        let wire = Wire::new(world, base, caller)?;
         let (tokens, learned) = (Pool::default(), Mutex::new(Kept::new(LEARNED)));
-        Ok(Self { wire, base, credential: caller.credential, tokens, learned, builds: Builds::default() })
+        Ok(Self { wire, tokens, learned, builds: Builds::default() })
     }
 
     /// The address of a registry: its host, HTTPS unless the user asked for plain HTTP. Docker Hub's API has a host of its own.
@@ -73,7 +70,7 @@ impl Session {
 
     /// An address below `/v2/`; the path's parts are made of harmless characters ([`Repository`]).
     pub(super) fn url(&self, below: &str) -> Url {
-        let mut url = self.base.clone();
+        let mut url = self.wire.registry.clone();
         url.set_path(&format!("/v2/{below}"));
         url
     }
@@ -82,8 +79,8 @@ impl Session {
         self.wire.limits()
     }
 
-    pub(super) fn place(&self, repository: &Repository) -> Place {
-        Place { host: authority(&self.base), repository: repository.clone() }
+    pub(super) fn place<'p>(&'p self, repository: &'p Repository) -> Place<'p> {
+        self.wire.place(repository)
     }
 
     /// Asks with what was learned before; when the registry wants something else, learns it and asks once more.
@@ -112,29 +109,32 @@ impl Session {
 
     async fn try_ask(&self, ask: &Ask, repository: &Repository, learned: &mut Option<Auth>) -> Result<Answer, Error> {
         let signature = match learned {
-            Some(auth) => Some(self.signature(auth, None, repository).await?),
+            Some(auth) => Some(auth.header(&self.wire, None, repository).await?),
             None => None,
         };
-        let answer = self.wire.send(ask.request(signature.clone()), ask.take, repository).await?;
+        let answer = self.send(ask, signature.as_ref(), repository).await?;
         if !self.wants_signature(&answer, signature.is_some()) {
             return Ok(answer);
         }
         let mut challenge = auth::challenge(&answer.headers, repository);
         if challenge.is_none() && signature.is_none() {
             // Some registries say how to ask only there.
-            let take = Take::own(PING_BYTES);
-            let ping = Ask { method: Method::GET, url: self.base.clone(), take, ..ask.clone() };
-            challenge =
-                auth::challenge(&self.wire.send(ping.request(None), take, repository).await?.headers, repository);
+            let (url, take) = (self.wire.registry.clone(), Take::own(PING_BYTES));
+            let ping = Ask { method: Method::GET, url, take, ..ask.clone() };
+            challenge = auth::challenge(&self.send(&ping, None, repository).await?.headers, repository);
         }
         let Some(challenge) = challenge else { return Ok(answer) };
         let auth = self.learn(challenge, repository)?;
-        let renewed = self.signature(&auth, signature.as_ref(), repository).await?;
+        let renewed = auth.header(&self.wire, signature.as_ref(), repository).await?;
         *learned = Some(auth);
         if Some(&renewed) == signature.as_ref() {
             return Ok(answer);
         }
-        self.wire.send(ask.request(Some(renewed)), ask.take, repository).await
+        self.send(ask, Some(&renewed), repository).await
+    }
+
+    async fn send(&self, ask: &Ask, signature: Option<&HeaderValue>, repository: &Repository) -> Result<Answer, Error> {
+        self.wire.send(|| ask.request(signature), ask.take, repository).await
     }
 
     /// A private repository may look missing or forbidden to the unknown.
@@ -142,7 +142,7 @@ impl Session {
         match answer.status {
             StatusCode::UNAUTHORIZED => true,
             StatusCode::FORBIDDEN => !signed,
-            StatusCode::NOT_FOUND => !signed && self.credential.is_some(),
+            StatusCode::NOT_FOUND => !signed && self.wire.credential().is_some(),
             _ => false,
         }
     }
@@ -153,7 +153,7 @@ impl Session {
             Some(value) => Ok(Auth::Fixed(value)),
             None => Err(place.authentication("the credential can't be put into a header")),
         };
-        match (challenge, &self.credential) {
+        match (challenge, self.wire.credential()) {
             (Challenge::Basic, None) => {
                 Err(place.authentication("it wants a user name and a password, and there is no credential for it"))
             }
@@ -161,42 +161,24 @@ impl Session {
                 Some(basic) => fixed(&basic),
                 None => Err(place.authentication("it wants a user name and a password, the pull secret holds a token")),
             },
-            (Challenge::Bearer(grant), credential) => match credential.as_ref().and_then(Credential::registry_token) {
+            (Challenge::Bearer(grant), credential) => match credential.and_then(Credential::registry_token) {
                 Some(token) => fixed(&format!("Bearer {token}")),
                 None => {
-                    let token: Result<_, Infallible> = self.tokens.get(grant.clone(), || Ok(Token::default()));
-                    match token {
-                        Ok(token) => Ok(Auth::Bearer(grant, token)),
-                    }
+                    let server = auth::realm(&grant.realm, &self.wire.registry);
+                    let server = server.map_err(|reason| place.malformed(reason))?;
+                    Ok(Auth::Bearer(self.tokens.get(grant.clone(), || Token::new(grant, server))))
                 }
             },
-        }
-    }
-
-    async fn signature(
-        &self,
-        auth: &Auth,
-        refused: Option<&HeaderValue>,
-        repository: &Repository,
-    ) -> Result<HeaderValue, Error> {
-        match auth {
-            Auth::Fixed(value) => Ok(value.clone()),
-            Auth::Bearer(grant, token) => {
-                let realm =
-                    auth::realm(&grant.realm, &self.base).map_err(|reason| self.place(repository).malformed(reason))?;
-                let fetch = auth::fetch(&self.wire, realm, grant, self.credential.as_ref(), repository);
-                token.value(refused, fetch).await
-            }
         }
     }
 }
 
 impl Ask {
-    fn request(&self, signature: Option<HeaderValue>) -> Request {
+    fn request(&self, signature: Option<&HeaderValue>) -> Request {
         let mut request = Request::new(self.method.clone(), self.url.clone());
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static(self.accept));
         if let Some(signature) = signature {
-            request.headers_mut().insert(AUTHORIZATION, signature);
+            request.headers_mut().insert(AUTHORIZATION, signature.clone());
         }
         request
     }

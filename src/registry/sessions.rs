@@ -14,8 +14,13 @@ use super::wire::World;
 /// How many sessions are kept at most.
 const SESSIONS: usize = 10_000;
 
-/// What makes two callers share: the registry's address, and all that is the caller's own.
-pub(super) type Key = (String, Caller);
+/// What makes two callers share: the registry's host and how it is spoken to, and all that is the caller's own.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    host: String,
+    insecure: bool,
+    caller: Caller,
+}
 
 /// All sessions.
 pub(super) struct Sessions {
@@ -31,14 +36,16 @@ impl Sessions {
     /// The session of an access, and its key.
     pub(super) fn get(&self, access: &Access) -> Result<(Key, Arc<Session>), Error> {
         let repository = &access.repository;
-        let place = Place { host: repository.host().to_owned(), repository: repository.clone() };
-        let base = Session::base(repository, access.insecure).map_err(|reason| place.malformed(reason))?;
-        let key = (base.to_string(), Caller::of(access));
+        let caller = Caller::of(access);
+        let key = Key { host: repository.host().to_owned(), insecure: access.insecure, caller };
         if let Some(session) = locked(&self.known).get(&key) {
             return Ok((key, session));
         }
+        let place = Place { host: repository.host(), repository, credential: access.credential.as_ref() };
+        let base = Session::base(repository, access.insecure).map_err(|reason| place.malformed(reason))?;
         // Reading the system's authorities takes its time: nobody waits for it but this caller.
-        let made = Session::new(&self.world, base, key.1.clone()).map_err(|reason| place.unreachable(reason))?;
+        let made = Session::new(self.world.clone(), base, key.caller.clone());
+        let made = made.map_err(|reason| place.unreachable(reason))?;
         let known = &mut *locked(&self.known);
         let session = known.get(&key).unwrap_or_else(|| Arc::new(made));
         known.put(key.clone(), session.clone());

@@ -88,7 +88,7 @@ async fn bundle(session: &Session, repository: &Repository, entry: &Descriptor) 
 }
 
 async fn simple(session: &Session, repository: &Repository, layer: &Descriptor) -> Result<Option<Signed>, Error> {
-    let text = |key: &str| layer.annotation(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |key: &str| layer.annotations.get(key).filter(|text| !text.is_empty()).map(str::to_owned);
     let Some(signature) = text("dev.cosignproject.cosign/signature") else { return Ok(None) };
     let payload = content::blob(session, repository, &layer.digest, SIGNATURE_BYTES).await?;
     let certificate = text("dev.sigstore.cosign/certificate");

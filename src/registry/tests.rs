@@ -1,6 +1,6 @@
 //! The whole shell against a server of faults: in a script of answers, out what the caller sees and what was asked.
 
-mod server;
+pub(super) mod server;
 mod content;
 mod hosted;
 mod signatures;
@@ -17,11 +17,11 @@ use axum::response::Response;
 use super::{Access, Build, Credential, Error, Limits, Proxy, Registry, Signed, Tags, Tls};
 use server::{Asked, Server, page, page_then, reply};
 
-const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(30);
 const FRESH: Duration = Duration::ZERO;
 
 /// Runs a test's future; the server's task runs beside it.
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
@@ -114,14 +114,11 @@ fn pages_are_followed_by_relative_and_absolute_links() {
         assert_eq!(server.asked().len(), 4);
     });
     run(async {
-        let host = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
-        let own = host.clone();
-        let server = Server::start(move |asked| match asked.number {
-            0 => page_then(&["a"], Some(&format!("http://{}/v2/acme/app/tags/list?page=2", own.get().unwrap()))),
+        let server = Server::start(|asked| match asked.number {
+            0 => page_then(&["a"], Some(&format!("http://{}/v2/acme/app/tags/list?page=2", asked.header("host")))),
             _ => page(&["b"]),
         });
         let server = server.await;
-        host.set(server.host.clone()).unwrap();
         let tags = registry().tags(&access(&server, None), FRESH, LONG).await.unwrap();
         assert_eq!(names(&tags), ["a", "b"]);
     });
@@ -230,6 +227,14 @@ fn a_registry_that_refuses_the_size_is_asked_for_less_and_then_without() {
         }
     });
     check(|_| reply(400, &[], BODY), Err("answered 400"));
+    run(async {
+        let script = |asked: &Asked| if asked.number < 3 { reply(400, &[], "") } else { page(&["a"]) };
+        let server = Server::start(script).await;
+        let (registry, access) = (registry(), access(&server, None));
+        assert!(registry.tags(&access, FRESH, LONG).await.is_err());
+        registry.tags(&access, FRESH, LONG).await.unwrap();
+        assert!(server.asked()[3].target.ends_with("?n=1000"), "a bad moment is not remembered");
+    });
 }
 
 #[test]

@@ -4,16 +4,16 @@
 #![expect(clippy::disallowed_methods, reason = "the present time, for dates in headers")]
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::Utc;
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 
 use super::caller::{Caller, Clients};
+use super::credential::Credential;
 use super::error::{Error, Place};
 use super::pool::{Pool, locked};
 use super::redirect;
@@ -24,7 +24,7 @@ use crate::image::Repository;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
-/// How much of an answer that is no success is read, in bytes.
+/// The longest answer that is no success, in bytes; what a longer one says is ignored.
 const COMPLAINT_BYTES: usize = 64 << 10;
 /// How long a server is left alone that answers 429 without saying for how long.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -41,15 +41,18 @@ pub(super) struct World {
     requests: AtomicU64,
 }
 
-/// The connections of one caller to the servers of one registry.
+/// The connections of one caller to the servers of one registry. What is known about these servers lives as long as this.
 #[derive(Debug)]
 pub(super) struct Wire {
     clients: Clients,
     world: Arc<World>,
-    registry: Url,
+    pub registry: Url,
+    host: String,
     caller: Caller,
-    /// What is known about these servers lives as long as the wire.
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    /// To the registry itself.
+    own: Arc<Lane>,
+    /// To the servers that it sends us to, by their origins.
+    others: Mutex<HashMap<String, Arc<Lane>>>,
 }
 
 /// How much of an answer is taken, and from where.
@@ -67,7 +70,7 @@ pub(super) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// How long the server asked us to wait.
+    /// How long the server asked us to wait; of a success there is none.
     pub retry_after: Option<Duration>,
 }
 
@@ -94,48 +97,70 @@ impl World {
         self.requests.load(Ordering::Relaxed)
     }
 
-    fn lane(&self, origin: &str, caller: &Caller) -> Arc<Lane> {
-        let cap = self.limits.requests_per_host;
-        let made: Result<_, Infallible> = self.origins.get(origin.to_owned(), || Ok(Origin::new(cap)));
-        let made = made.and_then(|of| self.lanes.get((origin.to_owned(), caller.clone()), || Ok(Lane::new(of))));
-        match made {
-            Ok(lane) => lane,
-        }
+    fn lane(&self, origin: String, caller: &Caller) -> Arc<Lane> {
+        let shared = self.origins.get(origin.clone(), || Origin::new(self.limits.requests_per_host));
+        self.lanes.get((origin, caller.clone()), || Lane::new(shared))
     }
 }
 
 impl Wire {
     /// Connections to the registry at this address.
-    pub(super) fn new(world: &Arc<World>, registry: &Url, caller: &Caller) -> Result<Self, String> {
-        let clients = Clients::new(caller, registry, &world.user_agent, &world.limits)?;
-        let lanes = Mutex::default();
-        Ok(Self { clients, world: world.clone(), registry: registry.clone(), caller: caller.clone(), lanes })
+    pub(super) fn new(world: Arc<World>, registry: Url, caller: Caller) -> Result<Self, String> {
+        let clients = Clients::new(&caller, &registry, &world.user_agent, &world.limits)?;
+        let own = world.lane(registry.origin().ascii_serialization(), &caller);
+        let (host, others) = (authority(&registry), Mutex::default());
+        Ok(Self { clients, world, registry, host, caller, own, others })
+    }
+
+    /// What is shown to the registry when it asks for it.
+    pub(super) fn credential(&self) -> Option<&Credential> {
+        self.caller.credential.as_ref()
+    }
+
+    /// For an error about the registry.
+    pub(super) fn place<'p>(&'p self, repository: &'p Repository) -> Place<'p> {
+        Place { host: &self.host, repository, credential: self.credential() }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.world.limits
     }
 
-    /// Sends a request, follows where it may, and reads the answer, whatever its status is, except 429.
-    pub(super) async fn send(&self, request: Request, take: Take, repository: &Repository) -> Result<Answer, Error> {
-        let place = Place { host: authority(request.url()), repository: repository.clone() };
-        let mut next = Some(request);
-        for _ in 0..=REDIRECTS {
-            let Some(request) = next.take() else { break };
-            let again = request.try_clone();
-            let at = Place { host: authority(request.url()), repository: repository.clone() };
-            let answer = self.once(request, take.limit, &at).await?;
+    /// Sends a request, follows where it may, and reads the answer, whatever its status is, except 429. What `ask` makes is the
+    /// same each time; a credential in it goes to its own origin alone.
+    pub(super) async fn send(
+        &self,
+        ask: impl Fn() -> Request,
+        take: Take,
+        repository: &Repository,
+    ) -> Result<Answer, Error> {
+        let (mut request, mut is_home) = (ask(), true);
+        let mut redirects = 0;
+        loop {
+            let host = authority(request.url());
+            let place = Place { host: &host, ..self.place(repository) };
+            let answer = self.once(request, take.limit, place).await?;
             if !redirect::is_redirect(answer.status) {
                 return Ok(answer);
             }
-            let follow = |request| redirect::follow(request, &answer, take.leaves, &self.registry);
-            next = again.map(follow).transpose().map_err(|reason| at.malformed(reason))?;
+            redirects += 1;
+            if redirects > REDIRECTS {
+                return Err(place.malformed(format!("it redirects more than {REDIRECTS} times")));
+            }
+            request = ask();
+            let target = redirect::target(request.method(), &answer, take.leaves, &self.registry)
+                .map_err(|reason| place.malformed(reason))?;
+            is_home &= redirect::same_origin(&target, &answer.url);
+            if !is_home {
+                request.headers_mut().remove(AUTHORIZATION);
+            }
+            *request.url_mut() = target;
         }
-        Err(place.malformed(format!("it redirects more than {REDIRECTS} times")))
     }
 
-    async fn once(&self, request: Request, limit: usize, place: &Place) -> Result<Answer, Error> {
-        let lane = self.lane(request.url());
+    async fn once(&self, request: Request, limit: usize, place: Place<'_>) -> Result<Answer, Error> {
+        let is_own = redirect::same_origin(request.url(), &self.registry);
+        let lane = if is_own { self.own.clone() } else { self.other(request.url()) };
         if let Some(wait) = lane.wait() {
             return Err(place.rate_limited(Some(wait)));
         }
@@ -145,14 +170,14 @@ impl Wire {
             return Err(place.rate_limited(Some(wait)));
         }
         self.world.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = self.exchange(request, limit, place).await;
+        let answer = self.exchange(request, is_own, limit, place).await;
         slot.end(outcome(&answer));
-        let mut answer = answer?;
+        let answer = answer?;
         let spent = rate_limit::spent(&answer.headers, Utc::now());
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
-            answer.retry_after = answer.retry_after.or(spent);
-            lane.pause(answer.retry_after.unwrap_or(PAUSE));
-            return Err(place.refused(429, answer.retry_after, &answer.body));
+            let asked = answer.retry_after.or(spent);
+            lane.pause(asked.unwrap_or(PAUSE));
+            return Err(place.rate_limited(asked));
         }
         if let Some(wait) = spent {
             lane.pause(wait);
@@ -160,52 +185,49 @@ impl Wire {
         Ok(answer)
     }
 
-    fn lane(&self, url: &Url) -> Arc<Lane> {
+    fn other(&self, url: &Url) -> Arc<Lane> {
         let origin = url.origin().ascii_serialization();
-        let lanes = &mut *locked(&self.lanes);
-        if let Some(lane) = lanes.get(&origin) {
-            return lane.clone();
+        let others = &mut *locked(&self.others);
+        if others.len() >= LANES && !others.contains_key(&origin) {
+            others.clear(); // so many storage hosts: start again
         }
-        if lanes.len() > LANES {
-            let own = self.registry.origin().ascii_serialization();
-            lanes.retain(|origin, _| *origin == own); // so many storage hosts: start again
-        }
-        let lane = self.world.lane(&origin, &self.caller);
-        lanes.insert(origin, lane.clone());
-        lane
+        others.entry(origin.clone()).or_insert_with(|| self.world.lane(origin, &self.caller)).clone()
     }
 
-    async fn exchange(&self, request: Request, limit: usize, place: &Place) -> Result<Answer, Error> {
+    async fn exchange(&self, request: Request, is_own: bool, limit: usize, place: Place<'_>) -> Result<Answer, Error> {
         let has_body = request.method() != Method::HEAD;
-        let mut response = self.clients.execute(request).await.map_err(|error| broken(error, place))?;
+        let response = self.clients.execute(request, is_own).await;
+        let mut response = response.map_err(|error| broken(error, place))?;
         let status = response.status();
-        let body = if has_body { body(&mut response, limit, place).await? } else { Vec::new() };
+        let limit = if status.is_success() { limit } else { COMPLAINT_BYTES };
+        let body = if has_body { read(&mut response, limit).await } else { Ok(Some(Vec::new())) };
+        let body = match body.map_err(|error| broken(error, place))? {
+            Some(body) => body,
+            None if status.is_success() => {
+                return Err(place.malformed(format!("its answer is longer than {limit} bytes")));
+            }
+            None => Vec::new(),
+        };
         let headers = std::mem::take(response.headers_mut());
-        let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after::wait(header, if status.is_success() { b"" } else { &body }, Utc::now());
+        let retry_after = if status.is_success() { None } else { retry_after::wait(&headers, &body, Utc::now()) };
         Ok(Answer { url: response.url().clone(), status, headers, body, retry_after })
     }
 }
 
-async fn body(response: &mut Response, limit: usize, place: &Place) -> Result<Vec<u8>, Error> {
-    let is_wanted = response.status().is_success();
-    let limit = if is_wanted { limit } else { COMPLAINT_BYTES };
-    let too_long = || place.malformed(format!("its answer is longer than {limit} bytes"));
+/// The whole body; `None` when it is longer than this many bytes.
+pub(super) async fn read(response: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let announced = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if is_wanted && announced.is_some_and(|length: usize| length > limit) {
-        return Err(too_long());
+    if announced.is_some_and(|length: usize| length > limit) {
+        return Ok(None);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(error, place))? {
+    while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > limit {
-            if is_wanted {
-                return Err(too_long());
-            }
-            break; // of a complaint the beginning is enough
+            return Ok(None);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(Some(body))
 }
 
 /// What an answer tells of the server's load.
@@ -225,7 +247,7 @@ pub(super) fn authority(url: &Url) -> String {
 }
 
 /// A URL never goes into the text: the place says enough.
-fn broken(error: reqwest::Error, place: &Place) -> Error {
+fn broken(error: reqwest::Error, place: Place<'_>) -> Error {
     if error.is_timeout() {
         return place.timeout();
     }

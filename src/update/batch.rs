@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_file};
 use super::message::{self, Occasion};
 use super::target::Target;
+use crate::api::image_update::{HoldStatus, ReleasedStatus};
 use crate::object::Problem;
 
 /// Where a problem with the message's template is: in the object, not in a file.
@@ -23,6 +24,21 @@ pub struct Batch {
     pub problems: Vec<Problem>,
     /// How many markers and targets work.
     pub markers: u32,
+    /// What a person decided about values.
+    pub holding: Holding,
+}
+
+/// What a person decided about values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Values that are not written, in the order of files.
+    pub holds: Vec<HoldStatus>,
+    /// Releases that let some of the changes be written.
+    pub used: Vec<ReleasedStatus>,
+    /// Releases of policies without a choice.
+    pub waiting: Vec<ReleasedStatus>,
+    /// The annotation that was acted on.
+    pub release: Option<String>,
 }
 
 /// A file of a head that one run looks at.
@@ -201,6 +217,16 @@ impl Batch {
         self.changes.extend(edited.changes);
         self.problems.extend(edited.problems);
         self.markers += edited.markers;
+    }
+
+    /// Edits a file anew, without the values that are held back.
+    pub fn replace(&mut self, path: &str, edited: Edited) {
+        self.files.retain(|(file, _)| file != path);
+        self.changes.retain(|change| change.file != path);
+        self.files.extend(edited.bytes.map(|bytes| (path.to_owned(), bytes)));
+        self.changes.extend(edited.changes);
+        self.files.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.changes.sort_by(|a, b| a.file.cmp(&b.file));
     }
 
     /// The commit's message. A template that fails on these changes gives way to the default one, since a bump must not

@@ -17,6 +17,7 @@ mod draft;
 pub(super) mod places;
 pub(super) mod reading;
 pub(super) mod splice;
+pub mod values;
 
 pub use super::marker::Field;
 use claims::{Claim, Slot, Want};
@@ -24,12 +25,16 @@ use draft::Draft;
 use places::{Place, Places};
 use reading::Reading;
 use splice::{Fill, Meant, Splice};
+use values::Wanted;
 
 /// What a file with a marker contains; files without it are never read further.
 pub const NEEDLE: &[u8] = marker::KEY.as_bytes();
 
 /// The reason of a file that is too large to be edited.
 pub const TOO_LARGE: &str = "the file is larger than 2 MiB: split it";
+
+/// What all markers are called.
+const MARKER: &str = "the marker";
 
 /// What is known of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,27 +112,44 @@ pub fn edit(file: &str, bytes: &[u8], choices: &Choices, namespace: Option<&str>
 
 /// Writes the choices to a file's marked and targeted values. A target whose values can't all be written writes none.
 pub fn edit_file(file: &str, bytes: &[u8], wishes: &Wishes<'_>) -> Edited {
-    let is_marked = wishes.is_marked && has_marker(bytes);
-    if !is_marked && wishes.targets.is_empty() {
-        return Edited::default();
-    }
-    let found = if is_marked { places::find(bytes) } else { places::unmarked(bytes) };
+    edit_without(file, bytes, wishes, &[])
+}
+
+/// The same, but for some values of these bytes that are held back. A target whose values can't all be written writes none.
+pub fn edit_without(file: &str, bytes: &[u8], wishes: &Wishes<'_>, held: &[Wanted]) -> Edited {
+    let Some(found) = look(bytes, wishes) else { return Edited::default() };
     let mut problems = found.problems.clone();
-    let mut claims = Vec::new();
-    let quotes = favourite_quotes(&found.reading);
-    for place in &found.places {
-        match plan(place, &found, wishes, quotes) {
-            Ok(claim) => claims.push(claim),
-            Err(reason) => problems.push((place.line, reason)),
-        }
-    }
-    claims.extend(target::claims(bytes, &found, wishes, &mut problems));
-    let claims = claims::settle(claims, &mut problems);
+    let claims = claims(bytes, &found, wishes, &mut problems);
+    let mut claims = claims::settle(claims, &mut problems);
+    values::hold_back(&mut claims, held);
     let mut draft = Draft::new(found.text);
     let markers = draft.write(&found.reading, &claims, wishes, &mut problems);
     problems.sort();
     let problems = problems_of(file, problems);
     Edited { markers, problems, ..draft.finish(file) }
+}
+
+/// The file's markers and its text; nothing when it has neither markers nor targets.
+fn look<'a>(bytes: &'a [u8], wishes: &Wishes<'_>) -> Option<Places<'a>> {
+    let is_marked = wishes.is_marked && has_marker(bytes);
+    if !is_marked && wishes.targets.is_empty() {
+        return None;
+    }
+    Some(if is_marked { places::find(bytes) } else { places::unmarked(bytes) })
+}
+
+/// What all markers and targets want.
+fn claims(bytes: &[u8], found: &Places<'_>, wishes: &Wishes<'_>, problems: &mut Vec<(u32, String)>) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    let quotes = favourite_quotes(&found.reading);
+    for place in &found.places {
+        match plan(place, found, wishes, quotes) {
+            Ok(claim) => claims.push(claim),
+            Err(reason) => problems.push((place.line, reason)),
+        }
+    }
+    claims.extend(target::claims(bytes, found, wishes, problems));
+    claims
 }
 
 /// The problems of a file from their lines and reasons.
@@ -144,8 +166,7 @@ fn plan(place: &Place, found: &Places<'_>, wishes: &Wishes<'_>, quotes: Quotes) 
             "policy {policy} is of another namespace: only policies of namespace {namespace} write here"
         ));
     }
-    let mut claim =
-        Claim { who: "the marker".to_owned(), policy, wants: Vec::new(), splices: Vec::new(), inserts: None };
+    let mut claim = Claim { who: MARKER.to_owned(), policy, wants: Vec::new(), splices: Vec::new(), inserts: None };
     let Some(image) = chosen(&claim.policy, wishes.choices)? else { return Ok(claim) };
     let new = part_of(image, marker.field, &claim.policy)?;
     claim.scalar(&found.reading, place.piece, (marker.field, new, place.line), quotes)?;

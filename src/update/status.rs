@@ -7,12 +7,14 @@ use chrono::{DateTime, Utc};
 use super::batch::{Batch, TEMPLATE};
 use crate::api::ImageUpdateStatus;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
-use crate::api::image_update::{ChangeStatus, ProblemStatus};
+use crate::api::image_update::{ChangeStatus, HoldStatus, ProblemStatus};
 use crate::failure::Failure;
 use crate::revision::{CommitId, Revision};
 
 /// How many changes and problems a status lists.
 const LISTED: usize = 100;
+/// How many holds one event tells of.
+const TOLD: usize = 5;
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +72,7 @@ pub fn next(
         Ok(Outcome::Pushed { commit, branch, batch }) => {
             status.observed_revision = Some(Revision { branch: branch.clone(), commit: commit.clone() });
             status.last_push_commit = Some(commit.clone());
+            status.last_push_branch = Some(branch.clone());
             status.last_push_time = Some(now);
             status.last_changes = batch.changes.iter().take(LISTED).map(change).collect();
             seen(&mut status, batch)
@@ -90,7 +93,12 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
         .take(LISTED)
         .map(|p| ProblemStatus { file: p.file.clone(), line: p.line, reason: p.reason.clone() })
         .collect();
+    let holding = &batch.holding;
+    status.holds = holding.holds.iter().take(LISTED).cloned().collect();
+    status.released = holding.used.iter().chain(&holding.waiting).take(LISTED).cloned().collect();
+    status.last_handled_release.clone_from(&holding.release);
     let values = match batch.markers {
+        markers if !holding.holds.is_empty() => held(markers, &holding.holds),
         1 => "1 marked value holds what its policy chose".to_owned(),
         markers => format!("{markers} marked values hold what the policies chose"),
     };
@@ -115,6 +123,50 @@ fn still(status: &mut ImageUpdateStatus, problem: &ProblemStatus, verdict: Verdi
         Verdict::Ready { .. } => Verdict::Failed(Failure::user(Reason::UpdateProblems, problem.to_string())),
         verdict => verdict,
     }
+}
+
+/// How many values are held, and the first.
+fn held(markers: u32, holds: &[HoldStatus]) -> String {
+    let more = match holds.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let of = match markers {
+        1 => "the one value is held".to_owned(),
+        markers => format!("{} of {markers} values are held", holds.len()),
+    };
+    let first = holds.first().map(told).unwrap_or_default();
+    format!("{of}: {first}{more}")
+}
+
+/// A hold in one line.
+fn told(hold: &HoldStatus) -> String {
+    let HoldStatus { file, line, policy, value, reason, .. } = hold;
+    format!("{file}:{line}: {value} of policy {policy}: {reason}")
+}
+
+/// What people should hear of holds that began or ended, each with the event's reason.
+pub fn hold_notes(before: &ImageUpdateStatus, after: &ImageUpdateStatus) -> Vec<(Reason, String)> {
+    let is_in = |holds: &[HoldStatus], hold: &HoldStatus| {
+        let key = |hold: &HoldStatus| (hold.file.clone(), hold.policy.clone(), hold.field.clone(), hold.value.clone());
+        holds.iter().any(|other| key(other) == key(hold) && other.commit == hold.commit)
+    };
+    let new = after.holds.iter().filter(|hold| !is_in(&before.holds, hold));
+    let gone = before.holds.iter().filter(|hold| !is_in(&after.holds, hold));
+    let new = listed(new.map(told)).map(|note| (Reason::Held, format!("held: {note}")));
+    let gone =
+        listed(gone.map(|hold| format!("{}:{}: {} of policy {}", hold.file, hold.line, hold.value, hold.policy)));
+    new.into_iter().chain(gone.map(|note| (Reason::HoldReleased, format!("no longer held: {note}")))).collect()
+}
+
+/// The first few, in one line; nothing when there are none.
+fn listed(notes: impl Iterator<Item = String>) -> Option<String> {
+    let notes: Vec<String> = notes.collect();
+    let more = match notes.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    (!notes.is_empty()).then(|| format!("{}{more}", notes[..notes.len().min(TOLD)].join("; ")))
 }
 
 fn change(change: &super::edit::Change) -> ChangeStatus {

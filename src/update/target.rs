@@ -9,7 +9,6 @@ use super::edit::reading::Reading;
 use super::edit::splice::Splice;
 use super::edit::{self, Field, Wishes};
 use crate::api::image_update::{ImageTarget, TargetField};
-use crate::image::Image;
 use crate::object::Problem;
 
 mod insert;
@@ -196,33 +195,34 @@ impl Target {
         match &self.place {
             Place::KustomizeImage(name) => {
                 kustomize_image::check(sheet, name)?;
-                let image = self.image(wishes).map_err(|reason| (0, reason))?;
-                if kustomize_image::plan(sheet, name, image, &mut claim)? {
+                let chosen = edit::chosen(&self.policy, wishes.choices).map_err(|reason| (0, reason))?;
+                if let Some(image) = chosen
+                    && kustomize_image::plan(sheet, name, image, &mut claim)?
+                {
                     claim.inserts = Some(index);
                 }
             }
             Place::Key(path, field) if is_json(&self.file) => {
                 let value = json::find(sheet.text, path)?;
-                let new = self.part(wishes, *field).map_err(|reason| (value.line, reason))?;
-                value.claim(&mut claim, *field, new);
+                if let Some(new) = self.part(wishes, *field).map_err(|reason| (value.line, reason))? {
+                    value.claim(&mut claim, *field, new);
+                }
             }
             Place::Key(path, field) => {
                 let (piece, line) = sheet.value_at(path)?;
-                let new = self.part(wishes, *field).map_err(|reason| (line, reason))?;
                 let quotes = edit::favourite_quotes(sheet.reading);
-                claim.scalar(sheet.reading, piece, (*field, new, line), quotes).map_err(|reason| (line, reason))?;
+                if let Some(new) = self.part(wishes, *field).map_err(|reason| (line, reason))? {
+                    claim.scalar(sheet.reading, piece, (*field, new, line), quotes).map_err(|reason| (line, reason))?;
+                }
             }
         }
         Ok(claim)
     }
 
-    fn image<'a>(&self, wishes: &Wishes<'a>) -> Result<&'a Image, String> {
+    /// What goes there; nothing while the policy is undecided.
+    fn part(&self, wishes: &Wishes<'_>, field: Field) -> Result<Option<String>, String> {
         let chosen = edit::chosen(&self.policy, wishes.choices)?;
-        chosen.ok_or_else(|| format!("policy {} has chosen nothing yet", self.policy))
-    }
-
-    fn part(&self, wishes: &Wishes<'_>, field: Field) -> Result<String, String> {
-        edit::part_of(self.image(wishes)?, field, &self.policy)
+        chosen.map(|image| edit::part_of(image, field, &self.policy)).transpose()
     }
 }
 

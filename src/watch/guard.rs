@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::image::TagList;
 
 /// This many later scans must show the same loss before it is believed.
-pub const CONFIRMATIONS: u32 = 3;
+const CONFIRMATIONS: u32 = 3;
 /// More than this part of the tags gone at once is no clean-up, in percent.
 const PERCENT: usize = 20;
 /// One tag that goes alone was deleted.

@@ -144,7 +144,8 @@ struct Bench<'q> {
 
 impl<'q> Bench<'q> {
     fn new(question: &'q Question<'q>, facts: &'q Facts) -> Self {
-        let waits = |tag: &&Tag| question.seen.iter().any(|seen| seen.tag == **tag && seen.verdict == WAITING);
+        let is_remembered = |seen: &TagVerdict| seen.verdict == WAITING && seen.first_seen.is_some();
+        let waits = |tag: &&Tag| question.seen.iter().any(|seen| seen.tag == **tag && is_remembered(seen));
         Self {
             question,
             facts,

@@ -136,9 +136,7 @@ impl Policy {
             allows_downgrade: spec.allow_downgrade,
         })
     }
-}
 
-impl Policy {
     /// What of a tag is compared; `None` when it is excluded or the filter leaves it out. Where the order isn't in the tag, the tag.
     pub fn compared<'t>(&self, tag: &'t str) -> Option<Cow<'t, str>> {
         if self.exclusion.pattern(tag).is_some() {

@@ -2,8 +2,6 @@
 //!
 //! Whatever is unknown, unclear or too large is a reason, never a pass. Nothing is asked of a network: a trusted root is given.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use sigstore_verify::types::{SignatureContent, VerificationMaterialContent};
 
@@ -67,39 +65,30 @@ pub enum Signature<'a> {
     Bundle(&'a [u8]),
 }
 
-/// A digest that somebody whom the policy trusts has signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// Who: `key cosign.pub` or `issuer https://… subject …`.
-    pub by: String,
-}
-
-/// Finds a signature of exactly this digest by somebody whom the policy trusts. The repository is for the message: as with cosign, it
-/// doesn't matter where the image was when it was signed.
+/// Finds a signature of exactly this digest by somebody whom the policy trusts, and says who: `key cosign.pub` or
+/// `issuer https://… subject …`. The repository is for the message: as with cosign, it doesn't matter where the image was when it was
+/// signed.
 ///
 /// # Errors
 /// One sentence: nothing to trust, no signature, or why each of the first few doesn't count.
 pub fn verify(
     trust: &Trust,
     digest: &Digest,
-    repository: Option<&str>,
+    repository: &str,
     signatures: &[Signature<'_>],
     now: DateTime<Utc>,
-) -> Result<Verified, String> {
+) -> Result<String, String> {
     if trust.keys.is_empty() && trust.keyless.as_ref().is_none_or(|keyless| keyless.identities.is_empty()) {
         return Err("nothing is trusted: name at least one public key or one keyless identity".to_owned());
     }
-    let image = match repository {
-        Some(repository) => format!("{repository}@{}", digest.as_str()),
-        None => digest.as_str().to_owned(),
-    };
+    let image = format!("{repository}@{digest}");
     if signatures.is_empty() {
         return Err(format!("{image} has no signature"));
     }
     let mut reasons = Vec::new();
     for signature in signatures.iter().take(MOST_SIGNATURES) {
         match judge(trust, digest, signature, now) {
-            Ok(by) => return Ok(Verified { by: plain(&by, LONGEST_NAME) }),
+            Ok(by) => return Ok(plain(&by, LONGEST_NAME)),
             Err(reason) => reasons.push(plain(&reason, LONGEST_REASON)),
         }
     }
@@ -122,8 +111,8 @@ fn judge(trust: &Trust, digest: &Digest, signature: &Signature<'_>, now: DateTim
                     _ => "no trusted key made it, and it has no certificate".to_owned(),
                 }),
                 (Some(keyless), Some(certificate)) => {
-                    let bundle = simple::Entry { certificate, chain, log: bundle };
-                    let by = signed.keyless(&bundle, keyless, now)?;
+                    let entry = simple::Entry { certificate, chain, log: bundle };
+                    let by = signed.keyless(&entry, keyless, now)?;
                     signed.names(digest)?;
                     Ok(by)
                 }
@@ -189,12 +178,6 @@ fn plain(text: &str, longest: usize) -> String {
 /// Characters that turn or hide what a reader sees.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-impl fmt::Display for Verified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.by)
-    }
 }
 
 #[cfg(test)]

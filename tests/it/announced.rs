@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("announced: a push is chosen at once", a_push_is_chosen_at_once),
         trial("announced: the registry's own notifications", the_registrys_own_notifications),
+        trial("announced: one webhook for all policies of an image", one_webhook_for_all_policies_of_an_image),
         trial("announced: a flood is a few scans", a_flood_is_a_few_scans),
         trial("announced: a webhook that was lost", a_webhook_that_was_lost),
         trial("announced: signed by HMAC", signed_by_hmac),
@@ -140,6 +141,23 @@ async fn the_registrys_own_notifications(world: World) {
     registry.delete(&repository, "1.2.0").await;
     let held: ImagePolicy = ready(&world, "app", "True", Reason::DowngradeRefused).await;
     assert_eq!(latest(&held).as_deref(), Some("1.2.0"));
+}
+
+async fn one_webhook_for_all_policies_of_an_image(world: World) {
+    world.push("app", &["1.0.0"]).await;
+    world.secret("hook", "Opaque", json!({"token": TOKEN})).await;
+    announced_policy(&world, "distribution", "1h").await;
+    image_policy(&world, "minor", "app", "interval: 1h, policy: {semver: {range: '1.x'}}").await;
+    let tagboat = world.tagboat().await;
+    let url = hook(&world, &tagboat).await;
+    chosen(&world, "minor", "1.0.0").await;
+    for (tag, minor) in [("1.1.0", "1.1.0"), ("1.2.0", "1.2.0"), ("2.0.0", "1.2.0")] {
+        world.push("app", &[tag]).await;
+        assert_eq!(answer(post(&url, &push(&world.repository("app"), tag))).await.0, StatusCode::OK);
+        chosen(&world, "app", tag).await;
+        let policy = chosen(&world, "minor", minor).await;
+        assert_eq!(policy.status.unwrap().webhook_path, None);
+    }
 }
 
 async fn a_flood_is_a_few_scans(world: World) {

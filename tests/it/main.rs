@@ -22,8 +22,10 @@ mod drift;
 mod explained;
 mod gates;
 mod generated;
+mod holds;
 mod hostile;
 mod kustomizations;
+mod leaders;
 mod lists;
 mod loop_one;
 mod objects;
@@ -90,12 +92,14 @@ fn run_tests() -> ExitCode {
         announced::trials(),
         explained::trials(),
         races::trials(),
+        holds::trials(),
         hostile::trials(),
         objects::trials(),
         drift::trials(),
         kustomizations::trials(),
         tenants::trials(),
         outages::trials(),
+        leaders::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -81,9 +81,9 @@ fn simple<'a>(payload: &'a [u8], signature: &'a str) -> Signature<'a> {
 
 fn is_verified(signature: &Signature<'_>) -> bool {
     let now: DateTime<Utc> = DateTime::from_timestamp(2_000_000_000, 0).expect("a time");
-    match verify(&TRUST, &DIGEST, Some("registry.example.com/acme/app"), &[*signature], now) {
-        Ok(verified) => {
-            assert_eq!(verified.by, "key ours.pub");
+    match verify(&TRUST, &DIGEST, "registry.example.com/acme/app", &[*signature], now) {
+        Ok(by) => {
+            assert_eq!(by, "key ours.pub");
             true
         }
         Err(reason) => {

@@ -12,7 +12,7 @@ use crate::inquiring;
 use crate::registry::cloud::Cloud;
 use crate::registry::{Limits, Registry};
 use crate::run::USER_AGENT;
-use crate::watch::decide::explain::Controller;
+use crate::watch::decide::explain::{Controller, HoldBack};
 use crate::watch::decide::{self, Explanation};
 use crate::watch::policy::{Policy, Ranking};
 
@@ -58,6 +58,10 @@ async fn ask(args: &Args, name: &str) -> anyhow::Result<(Explanation, bool)> {
     explanation.controller = Controller::new(&status);
     explanation.last_scan.clone_from(&status.last_scan);
     explanation.notes.extend(note);
+    match holds(&connection, &namespace, name).await {
+        Ok(holds) => explanation.holds = holds,
+        Err(error) => explanation.notes.push(format!("what people hold back is not known: {error:#}")),
+    }
     if let (Some(chosen), Some(latest)) = (&mut explanation.chosen, &latest) {
         if chosen.tag == latest.tag {
             chosen.digest.clone_from(&latest.digest);
@@ -68,6 +72,18 @@ async fn ask(args: &Args, name: &str) -> anyhow::Result<(Explanation, bool)> {
     }
     let is_chosen = explanation.chosen.is_some();
     Ok((explanation, is_chosen))
+}
+
+/// Where people decided against the policy's choice.
+async fn holds(connection: &Connection, namespace: &str, name: &str) -> anyhow::Result<Vec<HoldBack>> {
+    let id = format!("{namespace}:{name}");
+    let updates = connection::image_updates(connection, namespace).await?;
+    let holds = updates.into_iter().flat_map(|update| {
+        let image_update = update.name_any();
+        let holds = update.status.map(|status| status.holds).unwrap_or_default();
+        holds.into_iter().map(move |hold| HoldBack { image_update: image_update.clone(), hold })
+    });
+    Ok(holds.filter(|held| held.hold.policy == id).collect())
 }
 
 /// The tags as the registry lists them now.

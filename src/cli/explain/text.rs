@@ -3,7 +3,9 @@
 use std::io::{Result, Write};
 
 use crate::api::image_policy::LastScan;
+use crate::api::image_update::HoldStatus;
 use crate::watch::decide::Explanation;
+use crate::watch::decide::explain::HoldBack;
 
 pub(super) fn write(out: &mut dyn Write, explanation: &Explanation) -> Result<()> {
     let name = format!("{}/{}", explanation.policy.namespace, explanation.policy.name);
@@ -25,6 +27,10 @@ pub(super) fn write(out: &mut dyn Write, explanation: &Explanation) -> Result<()
     }
     if let Some(LastScan { image, tags, revision, changed_at, .. }) = &explanation.last_scan {
         writeln!(out, "  list: {revision} of {image}, {tags} tags, the same since {changed_at:?}")?;
+    }
+    for HoldBack { image_update, hold } in &explanation.holds {
+        let HoldStatus { file, line, value, reason, .. } = hold;
+        writeln!(out, "  held back: {value} in {file}:{line} by ImageUpdate {image_update}: {reason}")?;
     }
     for note in &explanation.notes {
         writeln!(out, "  note: {note}")?;

@@ -31,7 +31,7 @@ pub async fn knock(State(hooks): State<Hooks>, request: Request) -> Response {
     // Who knows no path must not keep out who does, nor fill the memory.
     let is_known = hooks.is_known(path);
     let Ok(_slot) = hooks.slots(is_known).try_acquire() else {
-        hooks.count(|counts| &counts.busy);
+        hooks.count(|counts| &mut counts.busy);
         let wait = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
         return (StatusCode::SERVICE_UNAVAILABLE, wait, "busy\n").into_response();
     };
@@ -69,7 +69,7 @@ async fn read(body: Body, is_kept: bool) -> Result<Vec<u8>, Unread> {
 
 /// What was not read is not read any more: the connection ends.
 fn refuse(hooks: &Hooks, unread: &Unread) -> Response {
-    hooks.count(|counts| &counts.unread);
+    hooks.count(|counts| &mut counts.unread);
     let (status, text) = match unread {
         Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large\n"),
         Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too slow\n"),

@@ -53,8 +53,8 @@ impl Keys {
         if let Some(key) = key(&known) {
             return Some(key);
         }
-        // A clock that was set back must not keep us from asking.
-        if known.asked.is_some_and(|asked| now >= asked && now < asked + PAUSE) {
+        // In both directions: a clock that was set back must not keep us from asking.
+        if known.asked.is_some_and(|asked| (now - asked).abs() < PAUSE) {
             return None;
         }
         known.asked = Some(now);

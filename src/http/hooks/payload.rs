@@ -94,7 +94,7 @@ pub fn parse(kind: WebhookType, headers: &HeaderMap, body: &[u8]) -> Result<Vec<
         WebhookType::Acr => azure::events(body),
         WebhookType::Ecr => amazon::events(headers, body),
         WebhookType::Gar => google::events(body),
-        WebhookType::Nexus => nexus::events(headers, body),
+        WebhookType::Nexus => nexus::events(body),
         WebhookType::Artifactory => artifactory::events(body),
         WebhookType::Gitea => gitea::events(headers, body),
         WebhookType::Cdevents => cloud_events::events(headers, body),

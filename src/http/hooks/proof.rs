@@ -20,7 +20,7 @@ pub enum Proof {
 
 /// What `kind`'s senders prove, over and above that they know the path.
 pub fn of(kind: WebhookType, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Proof {
-    let token = secret.token();
+    let token = secret.key();
     let signed = |names: &[&str]| names.iter().any(|name| is_sha256(token, headers, name, body));
     Proof::Known(match kind {
         WebhookType::Ghcr => signed(&["x-hub-signature-256"]),
@@ -84,7 +84,7 @@ fn is_sha1(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 /// JSON without the white space between its parts. Knows of strings and nothing else.
-fn without_space(json: &[u8]) -> Vec<u8> {
+pub fn without_space(json: &[u8]) -> Vec<u8> {
     let (mut is_string, mut is_escape) = (false, false);
     let mut is_kept = |byte: &u8| {
         let kept = is_string || !byte.is_ascii_whitespace();

@@ -37,7 +37,7 @@ impl Secret {
     /// When it is not enough to know the sender by.
     pub fn new(kind: WebhookType, data: BTreeMap<String, Vec<u8>>) -> Result<Self, Incomplete> {
         let secret = Self(data);
-        if secret.token().len() < SHORTEST_TOKEN {
+        if secret.key().len() < SHORTEST_TOKEN {
             return Err(Incomplete::Token);
         }
         for key in ["authorization", "api-key"] {
@@ -53,9 +53,14 @@ impl Secret {
         Ok(secret)
     }
 
-    /// The key of signatures.
+    /// What the path is made of, byte by byte as Flux takes it.
     pub fn token(&self) -> &[u8] {
         self.0.get("token").map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The token as its sender knows it, the key of signatures: nobody types the end of the line that a file has.
+    pub fn key(&self) -> &[u8] {
+        self.token().trim_ascii()
     }
 
     /// Another value. White space around it is the editor's: no header has it.

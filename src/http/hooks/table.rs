@@ -1,4 +1,4 @@
-//! Which hooks there are, and what each has heard.
+//! Which hooks there are, what each has heard, and what rang for whom.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::payload::{Event, Target};
+use super::proof::without_space;
 use super::replay::Heard;
 use super::secret::Secret;
 use crate::api::webhook::WebhookType;
@@ -18,6 +19,19 @@ pub struct Table {
     pub owners: HashMap<String, Owned>,
     /// By the salted hash of the path, so that no comparison is one of paths. Two kinds of objects may share a path.
     pub paths: HashMap<Hashed, BTreeSet<String>>,
+    /// What has rung for whom. Outlives the hooks, as those of an audience compare numbers.
+    pub audiences: HashMap<String, Audience>,
+    /// How many webhooks brought news, to whomever: a number that never comes again.
+    rings: u64,
+}
+
+/// What has rung for an audience.
+#[derive(Default)]
+pub struct Audience {
+    /// The number of the last webhook that brought news.
+    pub rung: u64,
+    /// Whether `wake` was called and not seen yet.
+    pub is_awake: bool,
 }
 
 /// A path, salted and hashed.
@@ -29,10 +43,6 @@ pub struct Owned {
     pub path: Hashed,
     /// How it is now.
     pub known: Arc<Known>,
-    /// How many webhooks brought news.
-    pub rung: u64,
-    /// Whether `wake` was called and not seen yet.
-    pub is_awake: bool,
     heard: Heard,
 }
 
@@ -44,6 +54,8 @@ pub struct Known {
     pub secret: Secret,
     /// What a webhook must name.
     pub target: Target,
+    /// Who hears it.
+    pub audience: String,
     /// Called when there is news.
     pub wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -60,6 +72,14 @@ impl Table {
         }
     }
 
+    /// Counts a webhook that brought news. Says whether the audience must be woken: it is not if it was and has not seen that yet.
+    pub fn ring(&mut self, audience: &str) -> bool {
+        self.rings += 1;
+        let audience = self.audiences.entry(audience.to_owned()).or_default();
+        audience.rung = self.rings;
+        !std::mem::replace(&mut audience.is_awake, true)
+    }
+
     /// Whose hooks are there.
     pub fn at(&self, path: &Hashed) -> Vec<(String, Arc<Known>)> {
         let owners = self.paths.get(path).into_iter().flatten();
@@ -70,25 +90,21 @@ impl Table {
 impl Owned {
     /// A hook that heard nothing yet.
     pub fn new(path: Hashed, known: Arc<Known>) -> Self {
-        Self { path, known, rung: 0, is_awake: false, heard: Heard::default() }
+        Self { path, known, heard: Heard::default() }
     }
 
     /// Whether one of the events was not told before; from now on they all were.
     pub fn is_news(&mut self, events: &[&Event], body: &[u8], now: DateTime<Utc>) -> bool {
-        // A delivery's id stands in a header that nobody signs, but these bodies say when they were made: the same body is the same event.
+        // A delivery's id stands in a header that nobody signs, but these bodies say when they were made: the same body is the same
+        // event, whatever white space is in it, which Nexus does not sign.
         let is_dated = matches!(self.known.kind, WebhookType::Ghcr | WebhookType::Gitea | WebhookType::Nexus);
-        let body = is_dated.then(|| Sha256::digest(body));
-        if body.as_ref().is_some_and(|body| self.heard.has(body, now)) {
-            return false;
-        }
-        let mut is_news = false;
-        for event in events {
-            is_news |= event.id.as_ref().is_none_or(|id| !self.heard.has(id.as_bytes(), now));
-        }
-        let ids = events.iter().filter_map(|event| event.id.as_ref().map(String::as_bytes));
-        for id in ids.chain(body.as_ref().map(|body| body.as_slice())) {
-            self.heard.remember(id, now);
-        }
+        let whole = is_dated.then(|| Sha256::digest(without_space(body)));
+        let ids: Vec<Option<&[u8]>> = match &whole {
+            Some(whole) => vec![Some(whole)],
+            None => events.iter().map(|event| event.id.as_ref().map(String::as_bytes)).collect(),
+        };
+        let is_news = ids.iter().any(|id| id.is_none_or(|id| !self.heard.has(id, now)));
+        ids.into_iter().flatten().for_each(|id| self.heard.remember(id, now));
         is_news
     }
 }

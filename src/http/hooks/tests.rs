@@ -71,7 +71,8 @@ impl One {
         let wake = Arc::new(move || {
             counter.fetch_add(1, Ordering::Relaxed);
         });
-        hooks.set("uid", Hook { path: path.clone(), kind, secret, repository: repository.parse().unwrap(), wake });
+        let (repository, audience) = (repository.parse().unwrap(), "app".to_owned());
+        hooks.set("uid", Hook { path: path.clone(), kind, secret, repository, audience, wake });
         Self { hooks, path, woken }
     }
 
@@ -119,6 +120,7 @@ fn a_secret_that_proves_nothing_is_refused() {
     };
     check(Generic, &[], "needs `token`");
     check(Generic, &[("token", "short")], "needs `token`");
+    check(Generic, &[("token", "0123456789abcde\n")], "needs `token`");
     check(Generic, &[("token", TOKEN)], "");
     check(Harbor, &[("token", TOKEN), ("authorization", "")], "`authorization` in the webhook's secret is empty");
     check(Ecr, &[("token", TOKEN), ("api-key", " \n")], "`api-key`");
@@ -146,13 +148,13 @@ fn a_flood_wakes_once_until_it_is_seen_and_none_is_lost() {
     let one = One::new(Generic, "acme/app");
     let ring = |times| (0..times).for_each(|_| assert_eq!(one.send(&HeaderMap::new(), ""), Verdict::Genuine));
     ring(500);
-    assert_eq!((one.woken(), one.hooks.rung("uid")), (1, 500));
+    assert_eq!((one.woken(), one.hooks.rung("app")), (1, 500));
     // A scan starts; what comes during it wakes again.
-    assert_eq!(one.hooks.seen("uid"), 500);
+    assert_eq!(one.hooks.seen("app"), 500);
     assert_eq!(one.woken(), 1);
     ring(500);
-    assert_eq!((one.woken(), one.hooks.rung("uid")), (2, 1000));
-    assert_eq!((one.hooks.seen("uid"), one.hooks.rung("uid")), (1000, 1000));
+    assert_eq!((one.woken(), one.hooks.rung("app")), (2, 1000));
+    assert_eq!((one.hooks.seen("app"), one.hooks.rung("app")), (1000, 1000));
     assert_eq!((one.hooks.seen("nobody"), one.hooks.rung("nobody")), (0, 0));
 }
 
@@ -160,13 +162,42 @@ fn a_flood_wakes_once_until_it_is_seen_and_none_is_lost() {
 fn a_replaced_hook_keeps_what_rang_and_leaves_its_old_path() {
     let one = One::new(Generic, "acme/app");
     one.send(&HeaderMap::new(), "");
-    let (kind, repository) = (Generic, "acme/app".parse().unwrap());
     let moved = path(b"another token than before", "apps", "app");
-    one.hooks
-        .set("uid", Hook { path: moved.clone(), kind, secret: secret(kind, &[]), repository, wake: Arc::new(|| {}) });
+    one.hooks.set("uid", hook(moved.clone(), "app", Arc::new(|| {})));
     assert_eq!(one.send(&HeaderMap::new(), ""), Verdict::Unknown);
     assert_eq!(run(one.hooks.receive(&moved, &HeaderMap::new(), b"", noon())), Verdict::Genuine);
-    assert_eq!(one.hooks.rung("uid"), 2);
+    assert_eq!(one.hooks.rung("app"), 2);
+}
+
+/// A hook that anybody who knows its path rings.
+fn hook(path: String, audience: &str, wake: Arc<dyn Fn() + Send + Sync>) -> Hook {
+    let (secret, repository, audience) = (secret(Generic, &[]), "acme/app".parse().unwrap(), audience.to_owned());
+    Hook { path, kind: Generic, secret, repository, audience, wake }
+}
+
+#[test]
+fn an_audience_hears_all_of_its_hooks_and_nobody_elses() {
+    let one = One::new(Generic, "acme/app");
+    let ring = |path: &str| run(one.hooks.receive(path, &HeaderMap::new(), b"", noon()));
+    one.hooks.set("uid2", hook("/hook/2".to_owned(), "app", Arc::new(|| {})));
+    one.hooks.set("uid3", hook("/hook/3".to_owned(), "other", Arc::new(|| {})));
+    let rung = || (one.hooks.rung("app"), one.hooks.rung("other"));
+    ring(&one.path);
+    assert_eq!((rung(), one.woken()), ((1, 0), 1));
+    ring("/hook/2");
+    assert_eq!((rung(), one.woken()), ((2, 0), 1), "it is awake");
+    one.hooks.seen("app");
+    ring("/hook/3");
+    assert_eq!((rung(), one.woken()), ((2, 3), 1));
+    // One hook less takes no number back; without any, what rings later has a greater one.
+    one.hooks.remove("uid2");
+    one.hooks.retain(&["uid".to_owned()].into());
+    assert_eq!(rung(), (2, 0));
+    one.hooks.retain(&["nobody".to_owned()].into());
+    assert_eq!(rung(), (0, 0));
+    one.hooks.set("uid", hook(one.path.clone(), "app", Arc::new(|| {})));
+    ring(&one.path);
+    assert_eq!(rung(), (4, 0));
 }
 
 #[test]
@@ -177,9 +208,7 @@ fn two_owners_of_one_path_are_both_heard() {
     let wake = Arc::new(move || {
         counter.fetch_add(1, Ordering::Relaxed);
     });
-    let repository = "acme/other".parse().unwrap();
-    one.hooks
-        .set("uid2", Hook { path: one.path.clone(), kind: Generic, secret: secret(Generic, &[]), repository, wake });
+    one.hooks.set("uid2", hook(one.path.clone(), "other", wake));
     one.send(&HeaderMap::new(), "");
     assert_eq!((one.woken(), heard.load(Ordering::Relaxed)), (1, 1));
     one.hooks.remove("uid2");
@@ -200,7 +229,7 @@ fn what_was_heard_or_is_old_is_no_news() {
     let one = One::new(Distribution, "registry.example.com/acme/app");
     let check = |of: &[(&str, i64)], expected: u64| {
         assert_eq!(one.send(&HeaderMap::new(), &pushes(of)), Verdict::Genuine);
-        assert_eq!(one.hooks.rung("uid"), expected, "{of:?}");
+        assert_eq!(one.hooks.rung("app"), expected, "{of:?}");
     };
     check(&[("a", 0)], 1);
     check(&[("a", 0)], 1);
@@ -221,11 +250,23 @@ fn a_delivery_is_heard_once_even_under_another_id() {
     let signature = format!("sha256={}", sha256(TOKEN, body));
     let check = |delivery, expected| {
         one.send(&headers([("x-hub-signature-256", &*signature), ("x-github-delivery", delivery)]), body);
-        assert_eq!(one.hooks.rung("uid"), expected, "{delivery}");
+        assert_eq!(one.hooks.rung("app"), expected, "{delivery}");
     };
     check("1", 1);
     check("1", 1);
     check("2", 1);
+}
+
+#[test]
+fn white_space_that_nobody_signs_makes_no_news() {
+    let one = One::new(Nexus, "registry.example.com/acme/app");
+    let body =
+        r#"{"timestamp":"2031-05-06T12:00:00Z","component":{"format":"docker","name":"acme/app","version":"1"}}"#;
+    let signature = sha1(TOKEN, body);
+    for sent in [body.to_owned(), body.replace(',', ", "), format!("{body}\n")] {
+        assert_eq!(one.send(&headers([("x-nexus-webhook-signature", &*signature)]), &sent), Verdict::Genuine);
+        assert_eq!(one.hooks.rung("app"), 1, "{sent}");
+    }
 }
 
 #[test]

@@ -161,7 +161,6 @@ fn request(url: Url, place: &Place, keys: &Keys) -> Result<Call, Error> {
     let unsigned = Unsigned {
         method: "POST",
         path: url.path(),
-        query: &[],
         headers: &[("host", &host), ("content-type", TYPE), ("x-amz-target", target)],
         body: BODY.as_bytes(),
     };

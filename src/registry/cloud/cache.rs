@@ -1,7 +1,6 @@
 //! What was obtained is used until shortly before it ends, and who asks at the same time shares one flight. In: whose login
 //! where, and how to get it. Out: a credential. Keeps no failure; must never give one subject's credential to another.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,12 +11,11 @@ use tokio::sync::Mutex as Turn;
 use super::local::{self, Now};
 use super::{Error, Provider};
 use crate::registry::Credential;
+use crate::registry::kept::Kept;
 use crate::registry::pool::locked;
 
-/// How many logins are kept.
+/// How many logins are kept at most.
 const LOGINS: usize = 1024;
-/// What nobody asked for in this time is forgotten.
-const IDLE: Duration = Duration::from_secs(3600);
 /// Nothing is used in the last part of its life, as clocks differ and a scan takes time.
 const RESERVE: Duration = Duration::from_secs(60);
 /// Nothing is kept for longer, whatever was promised: ECR's twelve hours are the longest of all.
@@ -46,8 +44,13 @@ pub(super) struct Login {
 }
 
 /// All logins.
-#[derive(Default)]
-pub(super) struct Logins(Mutex<HashMap<Key, (Arc<Seat>, Instant)>>);
+pub(super) struct Logins(Mutex<Kept<Key, Arc<Seat>>>);
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self(Mutex::new(Kept::new(LOGINS)))
+    }
+}
 
 #[derive(Default)]
 struct Seat {
@@ -69,7 +72,7 @@ impl Logins {
         key: Key,
         flight: impl Future<Output = Result<Login, Error>>,
     ) -> Result<Credential, Error> {
-        let seat = self.seat(key, local::now().steady);
+        let seat = locked(&self.0).get_or_default(key);
         let seen = seat.ended.load(Ordering::Acquire);
         let mut turn = seat.turn.lock().await;
         if let Some(outcome) = &*turn {
@@ -89,29 +92,6 @@ impl Logins {
     /// The next caller gets a new one, even when one is on its way.
     pub(super) fn forget(&self, key: &Key) {
         locked(&self.0).remove(key);
-    }
-
-    fn seat(&self, key: Key, now: Instant) -> Arc<Seat> {
-        let seats = &mut *locked(&self.0);
-        if let Some((seat, used)) = seats.get_mut(&key) {
-            *used = now;
-            return seat.clone();
-        }
-        let in_use = |seat: &Arc<Seat>| Arc::strong_count(seat) > 1;
-        seats.retain(|_, (seat, used)| in_use(seat) || now.saturating_duration_since(*used) < IDLE);
-        while seats.len() >= LOGINS {
-            let idle = seats.iter().filter(|(_, (seat, _))| !in_use(seat));
-            let Some(oldest) = idle.min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone()) else { break };
-            seats.remove(&oldest);
-        }
-        let seat = Arc::new(Seat::default());
-        seats.insert(key, (seat.clone(), now));
-        seat
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        locked(&self.0).len()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Request, Response, Url};
 use serde::de::DeserializeOwned;
@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 use super::Error;
 use super::complaint::complaint;
 use crate::failure::chain;
-use crate::registry::auth::secret_value;
+use crate::registry::auth::{FORM, form, secret_value};
 use crate::registry::retry_after;
-use crate::registry::wire::authority;
+use crate::registry::wire::{authority, read};
 
 /// One answer, in bytes after decompression.
 const ANSWER_BYTES: usize = 256 << 10;
@@ -65,10 +65,7 @@ impl Call {
 
     /// A form in the body. Name its secret values with [`Call::hide`].
     pub(super) fn form(url: Url, action: &'static str, fields: &[(&str, &str)]) -> Self {
-        let mut form = Url::parse("form:").expect("a constant");
-        form.query_pairs_mut().extend_pairs(fields);
-        let form = form.query().unwrap_or_default().to_owned();
-        Self::new(Method::POST, url, action).body("application/x-www-form-urlencoded", form)
+        Self::new(Method::POST, url, action).body(FORM, form(fields.iter().copied()))
     }
 
     pub(super) fn body(mut self, content_type: &'static str, body: String) -> Self {
@@ -148,30 +145,21 @@ impl Caller {
 
 async fn receive(mut response: Response, step: &str, secrets: &[String]) -> Result<Answer, Error> {
     let status = response.status();
-    let mut body = Vec::new();
-    loop {
-        let chunk = response.chunk().await;
-        let chunk = chunk.map_err(|error| Error::Unreachable { step: step.to_owned(), reason: broken(error) })?;
-        let Some(chunk) = chunk else { break };
-        if body.len() + chunk.len() > ANSWER_BYTES {
-            if status.is_success() {
-                let reason = format!("it is longer than {ANSWER_BYTES} bytes");
-                return Err(Error::Malformed { step: step.to_owned(), reason });
-            }
-            break; // of a complaint the beginning is enough
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = read(&mut response, ANSWER_BYTES).await;
+    let body = body.map_err(|error| Error::Unreachable { step: step.to_owned(), reason: broken(error) })?;
     let headers = std::mem::take(response.headers_mut());
     if !status.is_success() {
-        let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         return Err(Error::Refused {
             step: step.to_owned(),
             status: status.as_u16(),
-            message: complaint(&body, secrets),
-            retry_after: retry_after::wait(header, &[], Utc::now()),
+            message: complaint(&body.unwrap_or_default(), secrets),
+            retry_after: retry_after::wait(&headers, &[], Utc::now()),
         });
     }
+    let body = body.ok_or_else(|| {
+        let reason = format!("it is longer than {ANSWER_BYTES} bytes");
+        Error::Malformed { step: step.to_owned(), reason }
+    })?;
     Ok(Answer { step: step.to_owned(), headers, body })
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::xml;
 use crate::failure::printable;
+use crate::registry::credential::hidden;
 
 /// The longest text that we repeat, in characters.
 const QUOTED: usize = 300;
@@ -18,14 +19,11 @@ pub(super) fn complaint(body: &[u8], secrets: &[String]) -> String {
     };
     let said = if text.starts_with('<') { from_xml(text) } else { from_json(text) };
     let Some((code, message)) = said else { return String::new() };
-    let mut said = match (code.is_empty(), message.is_empty()) {
+    let said = match (code.is_empty(), message.is_empty()) {
         (false, false) => format!("{message} ({code})"),
         _ => format!("{message}{code}"),
     };
-    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        said = said.replace(secret.as_str(), "(hidden)");
-    }
-    printable(&said, QUOTED)
+    printable(&hidden(&said, secrets.iter().map(String::as_str)), QUOTED)
 }
 
 fn from_xml(text: &str) -> Option<(String, String)> {

@@ -48,9 +48,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// Only a person's change can help; trying again soon can't.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_))
+    /// Only a person's change can help. Being busy is no refusal; AWS calls it throttling, under 400.
+    pub fn needs_user(&self) -> bool {
+        match self {
+            Self::Configuration(_) => true,
+            Self::Refused { status, message, .. } => {
+                (300..500).contains(status) && !matches!(status, 408 | 429) && !message.contains("Throttling")
+            }
+            _ => false,
+        }
     }
 
     /// How long the other side asked us to wait, if it did.
@@ -61,4 +67,29 @@ impl Error {
 
 fn said(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, message: &str, expected: bool) {
+        let (step, message) = ("cloud: token".to_owned(), message.to_owned());
+        let error = Error::Refused { step, status, message, retry_after: None };
+        assert_eq!(error.needs_user(), expected, "{error}");
+    }
+
+    #[test]
+    fn a_cloud_that_is_busy_needs_no_user() {
+        check(400, "No matching federated identity record found. (invalid_client)", true);
+        check(403, "Not authorized (AccessDenied)", true);
+        check(302, "", true);
+        check(400, "Rate exceeded (ThrottlingException)", false);
+        check(400, "Rate exceeded (Throttling)", false);
+        check(408, "", false);
+        check(429, "", false);
+        check(500, "", false);
+        check(503, "", false);
+    }
 }

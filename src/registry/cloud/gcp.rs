@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::cache::Login;
 use super::call::{Answer, Call};
-use super::{Error, Flight, Subject, address, local};
+use super::{Error, Flight, address, local};
 use crate::registry::Credential;
 
 /// The annotation that names the account to act as; optional (GKE).
@@ -31,7 +31,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// The pool of all its ServiceAccounts.
+    /// The pool of all its ServiceAccounts: the audience of their tokens.
     fn pool(&self) -> String {
         format!("{}.svc.id.goog", self.project)
     }
@@ -52,15 +52,6 @@ pub(super) fn is_registry(host: &str) -> bool {
     host == "gcr.io" || [".gcr.io", "-docker.pkg.dev"].iter().any(|end| host.strip_suffix(end).is_some_and(is_name))
 }
 
-/// The audience of the ServiceAccount's token, as far as it is known.
-pub(super) fn audience(subject: &Subject, cluster: Option<&Cluster>) -> String {
-    match (subject.annotation(IDENTITY_PROVIDER), cluster) {
-        (Some(provider), _) => format!("//iam.googleapis.com/{provider}"),
-        (None, Some(cluster)) => cluster.pool(),
-        (None, None) => String::new(),
-    }
-}
-
 /// From nothing to an access token.
 pub(super) async fn login<F: Future<Output = Result<String, String>>>(
     flight: &Flight<'_>,
@@ -76,11 +67,16 @@ pub(super) async fn login<F: Future<Output = Result<String, String>>>(
     let account = flight.subject.annotation(SERVICE_ACCOUNT);
     let account = account.map(|email| checked_email(email, key)).transpose()?;
     let provider = flight.subject.annotation(IDENTITY_PROVIDER);
-    let sts_audience = match provider.map(|provider| checked_provider(provider, key)).transpose()? {
-        Some(provider) => format!("//iam.googleapis.com/{provider}"),
-        None => cluster(flight).await?.audience(),
+    let (sts_audience, token_audience) = match provider.map(|provider| checked_provider(provider, key)).transpose()? {
+        Some(provider) => {
+            let audience = format!("//iam.googleapis.com/{provider}");
+            (audience.clone(), audience)
+        }
+        None => {
+            let cluster = cluster(flight).await?;
+            (cluster.audience(), cluster.pool())
+        }
     };
-    let token_audience = audience(flight.subject, flight.world.cluster.get());
     let token = flight.token(token, token_audience).await?;
     let sts = flight.environment().endpoint("TAGBOAT_GCP_STS_ENDPOINT", STS, "/v1/token")?;
     let login = trade(flight, sts, &sts_audience, "urn:ietf:params:oauth:token-type:jwt", &token).await?;

@@ -21,10 +21,8 @@ pub(super) struct Keys {
 pub(super) struct Unsigned<'a> {
     /// In upper case.
     pub method: &'a str,
-    /// Starts with `/`; not encoded.
+    /// Starts with `/`; not encoded. There is no query.
     pub path: &'a str,
-    /// Names and values, not encoded.
-    pub query: &'a [(&'a str, &'a str)],
     /// All headers to sign but `x-amz-*` ones that this adds; `host` must be among them.
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
@@ -55,7 +53,7 @@ pub(super) fn sign(request: &Unsigned<'_>, keys: &Keys, scope: &Scope<'_>, now: 
     headers.sort();
     let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
 
-    let mut canonical = format!("{}\n{}\n{}\n", request.method, encoded(request.path, true), query(request.query));
+    let mut canonical = format!("{}\n{}\n\n", request.method, encoded(request.path));
     for (name, value) in &headers {
         let _ = writeln!(canonical, "{name}:{value}"); // a String takes everything
     }
@@ -92,17 +90,11 @@ fn folded(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn query(pairs: &[(&str, &str)]) -> String {
-    let mut pairs: Vec<_> = pairs.iter().map(|(name, value)| (encoded(name, false), encoded(value, false))).collect();
-    pairs.sort();
-    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
-}
-
-/// RFC 3986: everything but the unreserved characters as `%XX`.
-fn encoded(text: &str, slash: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (slash && byte == b'/') {
+/// RFC 3986: everything but the unreserved characters and `/` as `%XX`.
+fn encoded(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
             let _ = write!(out, "%{byte:02X}");

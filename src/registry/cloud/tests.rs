@@ -1,7 +1,6 @@
 //! Whole logins against a stand-in for a cloud's services. In: what it answers. Out: the credential, and every request as it
 //! came: path, headers, form, signature.
 
-mod stand_in;
 mod aws;
 mod azure;
 mod gcp;
@@ -12,16 +11,32 @@ use std::time::Duration;
 
 use super::{Cloud, Credential, Environment, Error, Provider, Subject};
 use crate::image::Repository;
-use stand_in::{Asked, Given, StandIn, json, refuse};
+use crate::registry::tests::server::{Asked, Server, reply};
+use crate::registry::tests::{LONG, run};
 
-const LONG: Duration = Duration::from_secs(30);
 /// What the cluster gives for a ServiceAccount.
 const OIDC: &str = "oidc-token-of-the-serviceaccount";
 
-/// Runs a test's future; the stand-in's task runs beside it.
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+/// Status, headers and body of an answer.
+type Given = (u16, Vec<(&'static str, &'static str)>, String);
+
+/// A success.
+fn json(body: &serde_json::Value) -> Given {
+    (200, vec![("content-type", "application/json")], body.to_string())
+}
+
+/// No success, or a success that is no JSON.
+fn plain(status: u16, body: &str) -> Given {
+    (status, Vec::new(), body.to_owned())
+}
+
+/// A server in a cloud's place.
+async fn stand_in(script: impl Fn(&Asked) -> Given + Send + Sync + 'static) -> Server {
+    Server::start(move |asked| {
+        let (status, headers, body) = script(asked);
+        reply(status, &headers, body)
+    })
+    .await
 }
 
 fn cloud(variables: &[(&str, &str)]) -> Cloud {
@@ -106,7 +121,7 @@ fn a_foreign_host_gets_nothing() {
         let token = |_| -> std::future::Ready<Result<String, String>> { unreachable!("no token is asked for") };
         let found = run(cloud(&[]).login(provider, &image(image_), &account(&[]), token, LONG));
         check_error(&found, &[&format!("is no registry of provider {provider}")], &[]);
-        assert!(found.unwrap_err().is_configuration());
+        assert!(matches!(found, Err(Error::Configuration(_))));
     }
 }
 

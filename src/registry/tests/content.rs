@@ -78,7 +78,7 @@ fn check_digest(
     });
     assert_eq!(asked.iter().map(|asked| &*asked.method).collect::<Vec<_>>(), methods, "{found:?}");
     for asked in asked {
-        let accept = asked.accept.unwrap();
+        let accept = asked.header("accept");
         assert!(matches!(&*asked.target, "/v2/acme/app/manifests/v1" | "/v2/"), "{}", asked.target);
         assert!(accept.contains(INDEX) && accept.contains(MANIFEST) && accept.contains("docker"), "{accept}");
     }
@@ -264,12 +264,12 @@ fn check_redirect(status: u16, location: impl Fn(&str, &str) -> String, expected
         let digest = store.image(&config("amd64", CREATED));
         let storage = store.clone();
         let storage = Server::start(move |asked| {
-            assert_eq!(asked.authorization, None, "the storage service sees no credential");
+            assert_eq!(asked.authorization(), None, "the storage service sees no credential");
             storage.answer(asked)
         });
         let storage = storage.await;
         let away = location(&storage.host, &config_digest);
-        let script = move |asked: &Asked| match asked.authorization.as_deref() {
+        let script = move |asked: &Asked| match asked.authorization() {
             None => reply(401, &[("www-authenticate", "Basic realm=r")], ""),
             Some(_) if asked.target.contains("/blobs/") => reply(status, &[("location", &away)], ""),
             Some(_) => store.answer(asked),
@@ -301,4 +301,34 @@ fn a_blob_may_lie_elsewhere_and_no_credential_follows() {
     assert!(to("http://bucket.s3.example.com/x", "https://r.example.com/v2/").is_err(), "never down to plain HTTP");
     assert!(to("http://169.254.169.254/latest", "http://r.example.com/v2/").is_err());
     assert!(to("https://localhost./x", "https://r.example.com/v2/").is_err());
+}
+
+#[test]
+fn who_was_sent_away_comes_back_without_a_credential() {
+    run(async {
+        let mut store = Store::default();
+        let digest = store.image(&config("amd64", CREATED));
+        let storage = Server::start(|asked| {
+            let (path, registry) = asked.target.split_once('?').unwrap();
+            reply(307, &[("location", &format!("http://{registry}/back{path}"))], "")
+        });
+        let storage = storage.await;
+        let away = storage.host.clone();
+        let server = Server::start(move |asked| match asked.authorization() {
+            None if asked.target.starts_with("/back/") => store.answer(asked),
+            None => reply(401, &[("www-authenticate", "Basic realm=r")], ""),
+            Some(_) => match asked.target.split_once("/blobs/") {
+                Some((_, blob)) => {
+                    reply(307, &[("location", &format!("http://{away}/{blob}?{}", asked.header("host")))], "")
+                }
+                None => store.answer(asked),
+            },
+        });
+        let server = server.await;
+        let access = access(&server, Some(Credential::password("u", "p")));
+        registry().build(&access, &digest.parse().unwrap(), LONG).await.unwrap();
+        let last = server.asked().pop().unwrap();
+        assert!(last.target.starts_with("/back/") && last.authorization().is_none(), "{last:?}");
+        assert_eq!(storage.asked().len(), 1);
+    });
 }

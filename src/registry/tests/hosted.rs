@@ -25,9 +25,9 @@ fn check(image: &str, credential: Option<Credential>, lines: Vec<Line>, expected
         let count = lines.len();
         let server = Server::start(move |asked| {
             let Some((address, signed, answer)) = lines.get(asked.number) else { return reply(500, &[], "too many") };
-            let found = format!("{} {}", asked.method, asked.target);
-            if found != *address || asked.authorization.as_deref() != *signed {
-                return reply(500, &[], format!("{found} {:?}, expected {address} {signed:?}", asked.authorization));
+            let found = asked.line();
+            if found != *address || asked.authorization() != *signed {
+                return reply(500, &[], format!("{found} {:?}, expected {address} {signed:?}", asked.authorization()));
             }
             match answer {
                 Challenge(text) => reply(401, &[("www-authenticate", text)], ""),
@@ -44,7 +44,7 @@ fn check(image: &str, credential: Option<Credential>, lines: Vec<Line>, expected
         assert_eq!(names(&found.unwrap_or_else(|error| panic!("{error}\n{asked:#?}"))), expected, "{image}");
         assert_eq!(asked.len(), count);
         for asked in asked {
-            assert_eq!(asked.proxy_authorization.as_deref(), Some("Basic cHU6cHA="));
+            assert_eq!(asked.header("proxy-authorization"), "Basic cHU6cHA=");
         }
     });
 }
@@ -175,11 +175,15 @@ fn artifactory_leaves_out_its_own_part_of_the_name() {
 #[test]
 fn a_token_is_as_old_as_its_server_says() {
     // Each list takes a new token only when the one before is over by the server's own clock.
-    for (date, requests) in [("Tue, 24 Nov 2026 12:00:01 GMT", 4), ("Tue, 24 Nov 2026 13:00:00 GMT", 5)] {
+    for (date, issued, requests) in [
+        ("Tue, 24 Nov 2026 12:00:01 GMT", "2026-11-24T12:00:00Z", 4),
+        ("Tue, 24 Nov 2026 13:00:00 GMT", "2026-11-24T12:00:00Z", 5),
+        ("Tue, 24 Nov 2026 13:00:00 GMT", "0001-01-01T00:00:00Z", 4),
+    ] {
         run(async {
-            let server = Server::start(move |asked| match asked.authorization.as_deref() {
+            let server = Server::start(move |asked| match asked.authorization() {
                 _ if asked.target.contains("/token") => {
-                    let body = r#"{"token":"t","expires_in":300,"issued_at":"2026-11-24T12:00:00Z"}"#;
+                    let body = format!(r#"{{"token":"t","expires_in":300,"issued_at":"{issued}"}}"#);
                     reply(200, &[("date", date)], body)
                 }
                 None => reply(401, &[("www-authenticate", r#"Bearer realm="http://r.example.com/token""#)], ""),
@@ -191,7 +195,7 @@ fn a_token_is_as_old_as_its_server_says() {
             let registry = registry();
             registry.tags(&access, FRESH, LONG).await.unwrap();
             registry.tags(&access, FRESH, LONG).await.unwrap();
-            assert_eq!(server.asked().len(), requests, "{date}");
+            assert_eq!(server.asked().len(), requests, "{issued} at {date}");
         });
     }
 }

@@ -1,8 +1,9 @@
-//! A server for faults that no real registry produces on demand. In: a function from request to response. Out: its address
-//! and what it was asked. Must never be used where the real registry can answer.
+//! A server on loopback in the place of a registry or a cloud, for what no real one does on demand. In: a function from request
+//! to response. Out: its address and what it was asked. Must never be used where the real registry can answer.
 
 #![expect(clippy::disallowed_methods, reason = "a server of its own on loopback")]
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,11 +22,31 @@ pub struct Asked {
     pub method: String,
     /// Path and query; the whole address when it is asked as a proxy.
     pub target: String,
-    pub authorization: Option<String>,
-    /// What it shows to the proxy that the server plays.
-    pub proxy_authorization: Option<String>,
-    pub accept: Option<String>,
+    pub headers: BTreeMap<String, String>,
     pub body: String,
+}
+
+impl Asked {
+    /// Empty when there is no such header.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    pub fn authorization(&self) -> Option<&str> {
+        self.headers.get("authorization").map(String::as_str)
+    }
+
+    /// The fields of a form in the body.
+    pub fn form(&self) -> BTreeMap<String, String> {
+        assert_eq!(self.header("content-type"), "application/x-www-form-urlencoded");
+        let url = reqwest::Url::parse(&format!("form:?{}", self.body)).unwrap();
+        url.query_pairs().into_owned().collect()
+    }
+
+    /// Method and target.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.target)
+    }
 }
 
 pub struct Server {
@@ -46,15 +67,14 @@ impl Server {
             async move {
                 let (head, body) = request.into_parts();
                 let body = to_bytes(body, 1 << 16).await.unwrap();
-                let text = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+                let headers = head.headers.iter();
+                let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
                 let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
                 let asked = Asked {
                     number: log.len(),
                     method: head.method.to_string(),
                     target: head.uri.to_string(),
-                    authorization: text("authorization"),
-                    proxy_authorization: text("proxy-authorization"),
-                    accept: text("accept"),
+                    headers: headers.collect(),
                     body: String::from_utf8(body.to_vec()).unwrap(),
                 };
                 log.push(asked.clone());
@@ -65,9 +85,19 @@ impl Server {
         Self { host, asked, task }
     }
 
+    /// `http://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.host)
+    }
+
     /// Everything that it was asked so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Method and target of each request.
+    pub fn lines(&self) -> Vec<String> {
+        self.asked().iter().map(Asked::line).collect()
     }
 }
 

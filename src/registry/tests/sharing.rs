@@ -86,7 +86,7 @@ fn a_caller_that_gives_up_leaves_the_flight_to_the_next() {
 #[test]
 fn credentials_never_share_an_answer() {
     run(async {
-        let script = |asked: &Asked| match asked.authorization.as_deref() {
+        let script = |asked: &Asked| match asked.authorization() {
             None => reply(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
             Some("Basic YWxpY2U6YQ==") => page(&["alice"]),
             Some("Basic Ym9iOmI=") => page(&["bob"]),

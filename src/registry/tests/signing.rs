@@ -18,29 +18,24 @@ async fn registry_with_tokens(
     token: impl Fn(&Asked) -> Response + Send + Sync + 'static,
     list: impl Fn(&Asked) -> Option<Response> + Send + Sync + 'static,
 ) -> Server {
-    let own = Arc::new(std::sync::OnceLock::<String>::new());
-    let host = own.clone();
-    let server = Server::start(move |asked| {
+    Server::start(move |asked| {
         if asked.target.starts_with("/token") {
             return token(asked);
         }
-        list(asked).unwrap_or_else(|| bearer(&format!("http://{}/token", host.get().unwrap())))
-    });
-    let server = server.await;
-    own.set(server.host.clone()).unwrap();
-    server
+        list(asked).unwrap_or_else(|| bearer(&format!("http://{}/token", asked.header("host"))))
+    })
+    .await
 }
 
 fn signed_with<'a>(asked: &'a Asked, token: &str) -> Option<&'a str> {
-    asked.authorization.as_deref().filter(|given| *given == format!("Bearer {token}"))
+    asked.authorization().filter(|given| *given == format!("Bearer {token}"))
 }
 
 /// The method, path and Authorization of each request, in short.
 fn log(server: &Server) -> Vec<String> {
     let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
-    let line = |asked: Asked| {
-        format!("{} {} {}", asked.method, path(&asked.target), asked.authorization.unwrap_or_else(|| "-".to_owned()))
-    };
+    let line =
+        |asked: Asked| format!("{} {} {}", asked.method, path(&asked.target), asked.authorization().unwrap_or("-"));
     server.asked().into_iter().map(line).collect()
 }
 
@@ -74,7 +69,7 @@ fn a_token_is_renewed_when_it_is_old_or_refused() {
         let token =
             |asked: &Asked| reply(200, &[], format!(r#"{{"access_token":"t{}","expires_in":0}}"#, asked.number));
         let list = |asked: &Asked| {
-            asked.authorization.as_ref()?;
+            asked.authorization()?;
             Some(if asked.target.contains("?2") { page(&["b"]) } else { page_then(&["a"], Some("?2")) })
         };
         let server = registry_with_tokens(token, list).await;
@@ -92,7 +87,7 @@ fn a_token_is_renewed_when_it_is_old_or_refused() {
     // The registry refuses it between two pages: renewed once, then it goes on from there.
     run(async {
         let token = |asked: &Asked| reply(200, &[], format!(r#"{{"token":"t{}","expires_in":300}}"#, asked.number));
-        let list = |asked: &Asked| match (asked.target.contains("?2"), asked.authorization.as_deref()) {
+        let list = |asked: &Asked| match (asked.target.contains("?2"), asked.authorization()) {
             (false, Some("Bearer t1")) => Some(page_then(&["a"], Some("?2"))),
             (true, Some("Bearer t4")) => Some(page(&["b"])),
             _ => None,
@@ -115,11 +110,9 @@ fn a_token_is_renewed_when_it_is_old_or_refused() {
 #[test]
 fn tags_and_images_may_want_different_scopes() {
     run(async {
-        let own = Arc::new(std::sync::OnceLock::<String>::new());
-        let host = own.clone();
-        let server = Server::start(move |asked| {
+        let server = Server::start(|asked| {
             let scope = if asked.target.contains("/tags/") { "metadata_read" } else { "pull" };
-            match asked.authorization.as_deref() {
+            match asked.authorization() {
                 _ if asked.target.starts_with("/token") => {
                     let token = asked.target.rsplit("%3A").next().unwrap();
                     reply(200, &[], format!(r#"{{"access_token":"{token}","expires_in":300}}"#))
@@ -130,14 +123,13 @@ fn tags_and_images_may_want_different_scopes() {
                 }
                 Some(token) if token == format!("Bearer {scope}") => page(&["v1"]),
                 _ => {
-                    let realm = format!("http://{}/token", host.get().unwrap());
+                    let realm = format!("http://{}/token", asked.header("host"));
                     let challenge = format!(r#"Bearer realm="{realm}",scope="repository:acme/app:{scope}""#);
                     reply(401, &[("www-authenticate", &challenge)], "")
                 }
             }
         });
         let server = server.await;
-        own.set(server.host.clone()).unwrap();
         let (registry, access) = (registry(), access(&server, None));
         for requests in [6, 8, 10] {
             registry.tags(&access, FRESH, LONG).await.unwrap();
@@ -150,7 +142,7 @@ fn tags_and_images_may_want_different_scopes() {
 #[test]
 fn basic_is_sent_when_it_is_asked_for_and_remembered() {
     run(async {
-        let script = |asked: &Asked| match asked.authorization.as_deref() {
+        let script = |asked: &Asked| match asked.authorization() {
             Some("Basic dTpw") => page(&["a"]),
             _ => reply(401, &[("www-authenticate", r#"Basic realm="r""#)], ""),
         };
@@ -173,14 +165,15 @@ fn basic_is_sent_when_it_is_asked_for_and_remembered() {
 #[test]
 fn wrong_credentials_are_told_without_showing_them() {
     run(async {
-        let token =
-            |_: &Asked| reply(401, &[], r#"{"errors":[{"code":"UNAUTHORIZED","message":"incorrect username"}]}"#);
+        let token = |_: &Asked| {
+            reply(401, &[], r#"{"errors":[{"code":"UNAUTHORIZED","message":"incorrect canary-password"}]}"#)
+        };
         let server = registry_with_tokens(token, |_| None).await;
         let credential = Credential::password("canary-user", "canary-password");
         let access = access(&server, Some(credential));
         let error = registry().tags(&access, FRESH, LONG).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Authentication { reason, .. } if reason == "incorrect username (UNAUTHORIZED)")
+            matches!(&error, Error::Authentication { reason, .. } if reason == "incorrect (hidden) (UNAUTHORIZED)")
         );
         let shown = format!("{error} {error:?} {access:?}");
         assert!(!shown.contains("canary"), "{shown}");
@@ -191,7 +184,7 @@ fn wrong_credentials_are_told_without_showing_them() {
 fn tokens_of_a_pull_secret_are_used_as_docker_does() {
     run(async {
         let token = |asked: &Asked| {
-            assert_eq!((asked.method.as_str(), asked.target.as_str(), &asked.authorization), ("POST", "/token", &None));
+            assert_eq!((asked.method.as_str(), asked.target.as_str(), asked.authorization()), ("POST", "/token", None));
             let form = "service=reg&scope=repository%3Aacme%2Fapp%3Apull&grant_type=refresh_token&client_id=tagboat&refresh_token=id%2F1";
             assert_eq!(asked.body, form);
             reply(200, &[], r#"{"access_token":"t1"}"#)
@@ -207,7 +200,7 @@ fn tokens_of_a_pull_secret_are_used_as_docker_does() {
 #[test]
 fn a_registry_that_hides_what_is_private_is_asked_how() {
     run(async {
-        let script = |asked: &Asked| match (&*asked.target, asked.authorization.as_deref()) {
+        let script = |asked: &Asked| match (&*asked.target, asked.authorization()) {
             (_, Some("Basic dTpw")) => page(&["a"]),
             ("/v2/", None) => reply(401, &[("www-authenticate", "Basic realm=r")], ""),
             _ => reply(404, &[], ""),
@@ -227,7 +220,7 @@ fn no_redirect_carries_a_secret_to_another_host() {
     run(async {
         let thief = Arc::new(Server::start(|_| page(&["stolen"])).await);
         let away = format!("http://{}{LIST}", thief.host);
-        let script = move |asked: &Asked| match asked.authorization {
+        let script = move |asked: &Asked| match asked.authorization() {
             Some(_) => reply(307, &[("location", &away)], ""),
             None => reply(401, &[("www-authenticate", "Basic realm=r")], ""),
         };
@@ -294,6 +287,8 @@ fn a_realm_must_fit_its_registry() {
         ("https://localhost/token", "https://registry.example.com/v2/", false),
         ("http://127.0.0.1:5001/token", "http://127.0.0.1:5000/v2/", true),
         ("http://[fe80::1]/token", "http://registry.example.com/v2/", false),
+        ("http://[fd00:ec2::254]/latest", "http://registry.example.com/v2/", false),
+        ("http://[fd00:1::1]/token", "http://registry.example.com/v2/", true),
     ] {
         assert_eq!(fits(text, registry), expected, "{text} for {registry}");
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Candidate, Decision, Held};
 use crate::api::ImagePolicyStatus;
 use crate::api::image_policy::{LastScan, TagVerdict};
+use crate::api::image_update::HoldStatus;
 use crate::image::{Digest, Tag};
 use crate::watch::policy::{Key, Policy, Ranking};
 
@@ -120,12 +121,26 @@ pub struct Explanation {
     /// The list that the controller's decision rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scan: Option<LastScan>,
+    /// Where it is not written, since a person decided against it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldBack>,
     /// Gates that only the controller can check.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_checked: Vec<&'static str>,
     /// What else a reader should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// A hold, and whose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldBack {
+    /// The ImageUpdate.
+    pub image_update: String,
+    /// The hold.
+    #[serde(flatten)]
+    pub hold: HoldStatus,
 }
 
 /// An object's namespace and name.
@@ -159,6 +174,7 @@ impl Explanation {
             held: decision.held,
             controller: None,
             last_scan: None,
+            holds: Vec::new(),
             not_checked: Vec::new(),
             notes: Vec::new(),
         }

@@ -168,6 +168,12 @@ fn only_so_many_wait_at_once_and_the_others_wait_for_their_turn() {
     assert_eq!(world.asked.len(), TRACKED);
     assert!(first.stopped.len() <= TRACKED + TOLD);
     world.check(60, "b099", &[]);
+    // When those that wait are gone, as many others begin to.
+    let mut world = World::new("gates: {minAge: 60s}", &tags).runs("a", None);
+    world.judge(0);
+    world.registry.retain(|tag, _| tag.as_str() < "b068");
+    world.judge(1);
+    assert_eq!(world.asked.len(), TRACKED);
 }
 
 #[test]
@@ -204,10 +210,8 @@ fn digests_are_kept_filled_in_or_followed() {
 
 #[test]
 fn a_moved_digest_goes_through_the_gates_like_another_tag() {
-    let spec = "policy: {digestOf: {tag: stable}}, gates: {minAge: 60s, verify: {cosign: {secretRef: {name: keys}}}}";
-    let spec = spec.replace("policy: {digestOf: {tag: stable}}, ", "");
-    let mut world =
-        World::new(&format!("digestReflectionPolicy: Always, {spec}"), &[("stable", 'a')]).runs("stable", Some('a'));
+    let spec = "digestReflectionPolicy: Always, gates: {minAge: 60s, verify: {cosign: {secretRef: {name: keys}}}}";
+    let mut world = World::new(spec, &[("stable", 'a')]).runs("stable", Some('a'));
     world.check(0, "stable@a", &[]);
     world.registry.insert(tag("stable"), Some(digest('b')));
     world.check(10, "stable@a", &["stable waiting minAge"]);

@@ -34,6 +34,7 @@ pub struct Ranks<'t> {
 
 impl<'t> Ranks<'t> {
     /// The next text's rank, the same as from [`rank`].
+    #[inline]
     pub fn of(&mut self, text: &'t str) -> u64 {
         match after(text.as_bytes(), self.begin).and_then(|patch| self.with_patch(patch)) {
             Some(rank) => rank,
@@ -42,6 +43,7 @@ impl<'t> Ranks<'t> {
     }
 
     /// The rank of what has the same begin, unless something is odd about the rest.
+    #[inline]
     fn with_patch(&self, rest: &[u8]) -> Option<u64> {
         let (mut patch, mut digits) = (0_u64, 0);
         for digit in rest.iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
@@ -71,6 +73,7 @@ impl<'t> Ranks<'t> {
 }
 
 /// What follows such a begin; nothing follows none. Short texts are compared faster here than by a call.
+#[inline]
 fn after<'t>(text: &'t [u8], begin: &[u8]) -> Option<&'t [u8]> {
     let (head, rest) = text.split_at_checked(begin.len()).filter(|(head, _)| !head.is_empty())?;
     if head.iter().zip(begin).all(|(a, b)| a == b) { Some(rest) } else { None }
@@ -86,6 +89,7 @@ struct Packed {
 }
 
 impl Packed {
+    #[inline]
     fn and(self, number: u64) -> Self {
         let number = number.saturating_add(1);
         let length = number.ilog2();
@@ -98,6 +102,7 @@ impl Packed {
     }
 
     /// The rank, if there was room for all.
+    #[inline]
     fn rank(self, is_prerelease: bool) -> Option<u64> {
         if self.count > ROOM {
             return None;

@@ -34,8 +34,7 @@ struct Owner {
 
 pub fn events(headers: &HeaderMap, body: &[u8]) -> Result<Vec<Event>, Malformed> {
     let payload: Payload = serde_json::from_slice(&json(headers, body))?;
-    let id = ["x-gitea-delivery", "x-forgejo-delivery"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
-    Ok(event(&payload).map(|event| event.marked(id, None)).into_iter().collect())
+    Ok(event(&payload).into_iter().collect())
 }
 
 fn event(payload: &Payload) -> Option<Event> {
@@ -44,5 +43,6 @@ fn event(payload: &Payload) -> Option<Event> {
     let owner = owner.login.get().or(owner.username.get())?;
     let is_container = package.r#type.get()? == "container";
     let counts = payload.action.is_any(&["deleted"]) || !is_untagged(package.version.get());
-    (is_container && counts).then(|| Some(Event::of(Named::anywhere(&format!("{owner}/{}", package.name.get()?)))))?
+    let name = package.name.get()?;
+    (is_container && counts).then(|| Event::of(Named::anywhere(&format!("{owner}/{name}"))))
 }

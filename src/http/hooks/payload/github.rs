@@ -49,9 +49,8 @@ struct Tag {
 
 pub fn events(headers: &HeaderMap, body: &[u8]) -> Result<Vec<Event>, Malformed> {
     let payload: Payload = serde_json::from_slice(&json(headers, body))?;
-    let id = headers.get("x-github-delivery").and_then(|value| value.to_str().ok());
     let packages = [payload.package, payload.registry_package].into_iter().flatten();
-    Ok(packages.filter_map(|package| event(&package)).map(|event| event.marked(id, None)).collect())
+    Ok(packages.filter_map(|package| event(&package)).collect())
 }
 
 fn event(package: &Package) -> Option<Event> {

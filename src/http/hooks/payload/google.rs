@@ -11,13 +11,6 @@ use super::{Event, Malformed};
 #[derive(Deserialize)]
 struct Envelope {
     message: Option<Message>,
-    // A subscription that unwraps sends the message's data alone.
-    #[serde(default)]
-    action: Text,
-    #[serde(default)]
-    digest: Text,
-    #[serde(default)]
-    tag: Text,
 }
 
 #[derive(Deserialize)]
@@ -44,8 +37,8 @@ struct Notice {
 pub fn events(body: &[u8]) -> Result<Vec<Event>, Malformed> {
     let envelope: Envelope = serde_json::from_slice(body)?;
     let Some(message) = envelope.message else {
-        let bare = Notice { action: envelope.action, digest: envelope.digest, tag: envelope.tag };
-        return Ok(event(&bare).into_iter().collect());
+        // A subscription that unwraps sends the message's data alone.
+        return Ok(event(&serde_json::from_slice(body)?).into_iter().collect());
     };
     let Ok(data) = STANDARD.decode(message.data.get().unwrap_or_default()) else {
         return Err(Malformed { line: 0, column: 0 });

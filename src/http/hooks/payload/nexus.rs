@@ -1,6 +1,5 @@
 //! Sonatype Nexus' repository webhooks for assets and components (Sonatype documentation, "Working With Webhooks").
 
-use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::shape::{Text, Time, is_untagged};
@@ -24,14 +23,13 @@ struct Part {
     version: Text,
 }
 
-pub fn events(headers: &HeaderMap, body: &[u8]) -> Result<Vec<Event>, Malformed> {
+pub fn events(body: &[u8]) -> Result<Vec<Event>, Malformed> {
     let payload: Payload = serde_json::from_slice(body)?;
     let asset = payload.asset.as_ref().and_then(of_asset);
     let component = payload.component.as_ref().and_then(of_component);
-    let id = headers.get("x-nexus-webhook-delivery").and_then(|value| value.to_str().ok());
     // A group repository serves it below another name, and so does routing by path.
     let named = [asset, component].into_iter().flatten().map(|path| Named { below: true, ..Named::anywhere(path) });
-    Ok(named.map(|named| Event::of(named).marked(id, payload.timestamp.0)).collect())
+    Ok(named.map(|named| Event::of(named).marked(None, payload.timestamp.0)).collect())
 }
 
 /// `v2/acme/app/manifests/1.0`; layers are assets too, and so are manifests by digest.

@@ -1,5 +1,5 @@
 //! The grain of payloads: texts, times and lists that a sender may leave out, and the two escapes they come in.
-//! What has the wrong type is taken as absent, so that a field that we don't need never costs an event.
+//! A text or time of the wrong type is taken as absent, so that a field that we don't need never costs an event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use super::Named;
 
 /// The most entries of one list of a payload that are looked at; a longer list makes the payload malformed.
-pub const MOST_ENTRIES: usize = 10_000;
+const MOST_ENTRIES: usize = 10_000;
 
 /// A text, or nothing.
 #[derive(Default)]

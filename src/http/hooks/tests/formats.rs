@@ -434,6 +434,9 @@ fn signatures() {
         check_proof(kind, &[], &[(name, right), (name, &wrong)], false);
     }
     check_proof(Artifactory, &[], &[("x-jfrog-event-auth", TOKEN)], true);
+    let of_a_file = [("token", &*format!("{TOKEN}\n"))];
+    check_proof(Artifactory, &of_a_file, &[("x-jfrog-event-auth", TOKEN)], true);
+    check_proof(GenericHmac, &of_a_file, &[("x-signature", &right)], true);
     check_proof(Artifactory, &[], &[("x-jfrog-event-auth", &TOKEN[1..])], false);
 }
 

@@ -111,10 +111,10 @@ fn notices() {
             let one = One::with(Gar, OURS, Hooks::new(&*url), secret(Gar, &more(Gar)));
             assert_eq!(send(&one, &token, &message("1", &notice)).await, Verdict::Genuine);
             assert_eq!(send(&one, &token, &message("1", &notice)).await, Verdict::Genuine);
-            assert_eq!((one.woken(), one.hooks.rung("uid")), (expected, expected), "{notice}");
+            assert_eq!((one.woken(), one.hooks.rung("app")), (expected, expected), "{notice}");
             // Unwrapped by the subscription.
             assert_eq!(send(&one, &token, &notice.to_string()).await, Verdict::Genuine);
-            assert_eq!(one.hooks.rung("uid"), 2 * expected, "{notice}");
+            assert_eq!(one.hooks.rung("app"), 2 * expected, "{notice}");
             for garbage in ["", "{", "[]", r#"{"message":{"data":"%%%"}}"#, r#"{"message":{"data":"bm8="}}"#] {
                 assert_eq!(send(&one, &token, garbage).await, Verdict::Malformed, "{garbage}");
             }

@@ -5,10 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use chrono::TimeDelta;
 
 use super::*;
-
-fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
-}
+use crate::registry::tests::run;
 
 fn key(subject: &str) -> Key {
     Key { provider: Provider::Gcp, place: String::new(), subject: subject.to_owned(), identity: String::new() }
@@ -123,21 +120,6 @@ fn every_part_of_the_key_counts() {
                 assert_eq!(found, Ok(Credential::registry(format!("{number} of round 0"))));
             }
         }
-    });
-}
-
-#[test]
-fn the_number_of_logins_is_bounded_and_the_oldest_goes() {
-    run(async {
-        let logins = Logins::default();
-        for number in 0..LOGINS + 10 {
-            logins.get(key(&number.to_string()), async { Ok(login("x", 3600)) }).await.unwrap();
-        }
-        assert_eq!(logins.len(), LOGINS);
-        let first = logins.get(key("0"), async { Ok(login("again", 3600)) }).await;
-        assert_eq!(first, Ok(Credential::registry("again")));
-        let last = logins.get(key(&(LOGINS + 9).to_string()), async { Ok(login("again", 3600)) }).await;
-        assert_eq!(last, Ok(Credential::registry("x")));
     });
 }
 

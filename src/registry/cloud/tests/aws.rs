@@ -75,16 +75,16 @@ fn signature(asked: &Asked, secret: &str, region: &str, service: &str) -> String
 }
 
 /// STS below `/sts/`, ECR below `/ecr/`.
-async fn services(script: impl Fn(&Asked) -> Option<Given> + Send + Sync + 'static) -> (StandIn, Cloud) {
-    let server = StandIn::start(move |asked| {
+async fn services(script: impl Fn(&Asked) -> Option<Given> + Send + Sync + 'static) -> (Server, Cloud) {
+    let server = stand_in(move |asked| {
         script(asked).unwrap_or_else(|| match asked.target.as_str() {
             "/sts/" => sts(ID),
             "/ecr/" => ecr("hunter-12"),
-            _ => refuse(404, ""),
+            _ => plain(404, ""),
         })
     });
     let server = server.await;
-    let (sts, ecr) = (format!("{}/sts", server.url), format!("{}/ecr", server.url));
+    let (sts, ecr) = (format!("{}/sts", server.url()), format!("{}/ecr", server.url()));
     let cloud = cloud(&[("AWS_ENDPOINT_URL_STS", &sts), ("AWS_ENDPOINT_URL_ECR", &ecr)]);
     (server, cloud)
 }
@@ -93,9 +93,7 @@ async fn services(script: impl Fn(&Asked) -> Option<Given> + Send + Sync + 'stat
 fn a_serviceaccount_assumes_its_role_and_signs_at_ecr() {
     run(async {
         let (server, cloud) = services(|_| None).await;
-        let subject = reader();
-        assert_eq!(cloud.audience(Provider::Aws, &subject), AUDIENCE);
-        let found = login(&cloud, Provider::Aws, AWS, &subject, AUDIENCE).await.unwrap();
+        let found = login(&cloud, Provider::Aws, AWS, &reader(), AUDIENCE).await.unwrap();
         assert_eq!(found, Credential::password("AWS", "hunter-12"));
         let [assume, token] = &server.asked()[..] else { panic!("{:?}", server.lines()) };
 
@@ -176,7 +174,7 @@ fn a_refusal_says_who_refused_what() {
                   </Error><RequestId>r</RequestId></ErrorResponse>";
     check(
         "/sts/",
-        refuse(403, denied),
+        plain(403, denied),
         &[
             ": AssumeRoleWithWebIdentity answered 403: Not authorized to perform sts:AssumeRoleWithWebIdentity (AccessDenied)",
         ],
@@ -184,15 +182,11 @@ fn a_refusal_says_who_refused_what() {
     let unknown = r#"{"__type":"UnrecognizedClientException","message":"The security token is invalid."}"#;
     check(
         "/ecr/",
-        refuse(400, unknown),
+        plain(400, unknown),
         &[": GetAuthorizationToken answered 400: The security token is invalid. (UnrecognizedClientException)"],
     );
-    check("/ecr/", refuse(302, ""), &["GetAuthorizationToken answered 302"]);
-    check(
-        "/sts/",
-        refuse(502, "<html><body>a proxy's page</body></html>"),
-        &["AssumeRoleWithWebIdentity answered 502"],
-    );
+    check("/ecr/", plain(302, ""), &["GetAuthorizationToken answered 302"]);
+    check("/sts/", plain(502, "<html><body>a proxy's page</body></html>"), &["AssumeRoleWithWebIdentity answered 502"]);
 }
 
 #[test]
@@ -200,7 +194,7 @@ fn the_clock_of_aws_is_repeated_for_people() {
     let skew = r#"{"__type":"InvalidSignatureException","message":"Signature expired: 20150830T123600Z is now earlier than 20150830T124100Z"}"#;
     check(
         "/ecr/",
-        refuse(400, skew),
+        plain(400, skew),
         &["Signature expired: 20150830T123600Z is now earlier than 20150830T124100Z (InvalidSignatureException)"],
     );
 }
@@ -222,13 +216,13 @@ fn a_redirect_is_not_followed() {
 #[test]
 fn a_secret_that_is_sent_back_is_not_repeated() {
     let echo = format!(r#"{{"message":"bad token {OIDC} \u001b[31m{}"}}"#, "long ".repeat(200));
-    check("/sts/", refuse(400, &echo), &["bad token (hidden) \\u{1b}[31mlong", "…"]);
-    check("/ecr/", refuse(400, &format!(r#"{{"message":"keys {SECRET} {SESSION}"}}"#)), &["keys (hidden) (hidden)"]);
+    check("/sts/", plain(400, &echo), &["bad token (hidden) \\u{1b}[31mlong", "…"]);
+    check("/ecr/", plain(400, &format!(r#"{{"message":"keys {SECRET} {SESSION}"}}"#)), &["keys (hidden) (hidden)"]);
 }
 
 #[test]
 fn an_answer_without_what_was_promised_is_not_used() {
-    let ok = |body: &str| refuse(200, body);
+    let ok = |body: &str| plain(200, body);
     check(
         "/sts/",
         ok("<A><Credentials><AccessKeyId>a</AccessKeyId></Credentials></A>"),
@@ -277,9 +271,9 @@ async fn own_and_foreign(subject: &Subject) -> Result<Credential, Error> {
 #[test]
 fn the_controller_has_its_keys_from_the_environment() {
     run(async {
-        let server = StandIn::start(|_| ecr("own")).await;
+        let server = stand_in(|_| ecr("own")).await;
         let cloud = cloud(&[
-            ("AWS_ENDPOINT_URL_ECR", &server.url),
+            ("AWS_ENDPOINT_URL_ECR", &server.url()),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "own-secret"),
         ]);
@@ -294,11 +288,11 @@ fn the_controller_has_its_keys_from_the_environment() {
 #[test]
 fn the_controller_assumes_its_role_with_the_token_file() {
     run(async {
-        let server = StandIn::start(|asked| if asked.number == 0 { sts(ID) } else { ecr("own") }).await;
+        let server = stand_in(|asked| if asked.number == 0 { sts(ID) } else { ecr("own") }).await;
         let token = file("own-oidc\n");
         let cloud = cloud(&[
-            ("AWS_ENDPOINT_URL_STS", &server.url),
-            ("AWS_ENDPOINT_URL_ECR", &server.url),
+            ("AWS_ENDPOINT_URL_STS", &server.url()),
+            ("AWS_ENDPOINT_URL_ECR", &server.url()),
             ("AWS_ROLE_ARN", ROLE),
             ("AWS_WEB_IDENTITY_TOKEN_FILE", path(&token)),
         ]);
@@ -329,11 +323,11 @@ fn keys() -> Given {
 #[test]
 fn the_controller_has_its_keys_from_the_pods_agent() {
     run(async {
-        let server = StandIn::start(|asked| if asked.target == "/v1/credentials" { keys() } else { ecr("own") }).await;
+        let server = stand_in(|asked| if asked.target == "/v1/credentials" { keys() } else { ecr("own") }).await;
         let token = file("agent-token");
-        let uri = format!("{}/v1/credentials", server.url);
+        let uri = format!("{}/v1/credentials", server.url());
         let cloud = cloud(&[
-            ("AWS_ENDPOINT_URL_ECR", &server.url),
+            ("AWS_ENDPOINT_URL_ECR", &server.url()),
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path(&token)),
         ]);
@@ -353,17 +347,18 @@ fn the_controller_has_its_keys_from_the_pods_agent() {
 #[test]
 fn the_controller_has_its_keys_from_the_node_at_last() {
     run(async {
-        let server = StandIn::start(|asked| match (asked.line().as_str(), asked.header("x-aws-ec2-metadata-token")) {
+        let server = stand_in(|asked| match (asked.line().as_str(), asked.header("x-aws-ec2-metadata-token")) {
             ("PUT /latest/api/token", _) if asked.header("x-aws-ec2-metadata-token-ttl-seconds") == "60" => {
-                refuse(200, "node-token")
+                plain(200, "node-token")
             }
-            ("GET /latest/meta-data/iam/security-credentials/", "node-token") => refuse(200, "node-role\n"),
+            ("GET /latest/meta-data/iam/security-credentials/", "node-token") => plain(200, "node-role\n"),
             ("GET /latest/meta-data/iam/security-credentials/node-role", "node-token") => keys(),
             ("POST /", _) => ecr("own"),
-            _ => refuse(401, ""),
+            _ => plain(401, ""),
         })
         .await;
-        let cloud = cloud(&[("AWS_ENDPOINT_URL_ECR", &server.url), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &server.url)]);
+        let cloud =
+            cloud(&[("AWS_ENDPOINT_URL_ECR", &server.url()), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &server.url())]);
         own_login(&cloud, Provider::Aws, AWS).await.unwrap();
         assert_eq!(signature(&server.asked()[3], SECRET, "eu-central-1", "ecr"), ID);
     });
@@ -376,9 +371,9 @@ fn the_public_registry_has_an_api_of_its_own() {
     run(async {
         let token = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "AWS:public");
         let answer = json(&serde_json::json!({"authorizationData": {"authorizationToken": token}}));
-        let server = StandIn::start(move |_| answer.clone()).await;
+        let server = stand_in(move |_| answer.clone()).await;
         let cloud = cloud(&[
-            ("AWS_ENDPOINT_URL_ECR_PUBLIC", &server.url),
+            ("AWS_ENDPOINT_URL_ECR_PUBLIC", &server.url()),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "own-secret"),
         ]);

@@ -25,18 +25,18 @@ fn entra() -> Given {
 }
 
 /// Entra ID and the registry in one.
-async fn services(script: impl Fn(&Asked) -> Option<Given> + Send + Sync + 'static) -> (StandIn, Cloud) {
+async fn services(script: impl Fn(&Asked) -> Option<Given> + Send + Sync + 'static) -> (Server, Cloud) {
     let refresh = json(&serde_json::json!({"refresh_token": refresh_token(10_800)}));
-    let server = StandIn::start(move |asked| {
+    let server = stand_in(move |asked| {
         script(asked).unwrap_or_else(|| match asked.target.as_str() {
             "/oauth2/exchange" => refresh.clone(),
             target if target.ends_with("/oauth2/v2.0/token") => entra(),
-            _ => refuse(404, ""),
+            _ => plain(404, ""),
         })
     });
     let server = server.await;
-    let authority = format!("{}/", server.url);
-    let cloud = cloud(&[("AZURE_AUTHORITY_HOST", &authority), ("TAGBOAT_ACR_ENDPOINT", &server.url)]);
+    let authority = format!("{}/", server.url());
+    let cloud = cloud(&[("AZURE_AUTHORITY_HOST", &authority), ("TAGBOAT_ACR_ENDPOINT", &server.url())]);
     (server, cloud)
 }
 
@@ -48,7 +48,6 @@ fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn a_serviceaccount_gets_the_registrys_refresh_token() {
     run(async {
         let (server, cloud) = services(|_| None).await;
-        assert_eq!(cloud.audience(Provider::Azure, &scanner()), AUDIENCE);
         let found = login(&cloud, Provider::Azure, ACR, &scanner(), AUDIENCE).await.unwrap();
         assert!(found.identity_token().is_some_and(|token| token.ends_with(".c2ln")));
         let [entra, exchange] = &server.asked()[..] else { panic!("{:?}", server.lines()) };
@@ -102,8 +101,8 @@ fn the_controller_has_its_token_from_a_file() {
         let (server, _) = services(|_| None).await;
         let token = file("own-federated-token\n");
         let cloud = cloud(&[
-            ("AZURE_AUTHORITY_HOST", &server.url),
-            ("TAGBOAT_ACR_ENDPOINT", &server.url),
+            ("AZURE_AUTHORITY_HOST", &server.url()),
+            ("TAGBOAT_ACR_ENDPOINT", &server.url()),
             ("AZURE_CLIENT_ID", CLIENT),
             ("AZURE_TENANT_ID", TENANT),
             ("AZURE_FEDERATED_TOKEN_FILE", path(&token)),
@@ -129,9 +128,10 @@ fn the_controller_has_its_token_from_the_node_at_last() {
             is_node.then(|| json(&serde_json::json!({"access_token": ENTRA, "expires_in": "86399"})))
         })
         .await;
+        let url = server.url();
         let variables = [
-            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", server.url.as_str()),
-            ("TAGBOAT_ACR_ENDPOINT", &server.url),
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str()),
+            ("TAGBOAT_ACR_ENDPOINT", &url),
             ("AZURE_CLIENT_ID", CLIENT),
         ];
         own_login(&cloud(&variables), Provider::Azure, ACR).await.unwrap();
@@ -157,7 +157,7 @@ fn refusals_and_answers_that_are_not_used() {
     let unknown = r#"{"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity record found."}"#;
     check(
         "/v2.0/token",
-        refuse(401, unknown),
+        plain(401, unknown),
         &[
             "the token of the federated identity answered 401: AADSTS700213: No matching federated identity record found. (invalid_client)",
         ],
@@ -165,14 +165,14 @@ fn refusals_and_answers_that_are_not_used() {
     let denied = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
     check(
         "/exchange",
-        refuse(401, denied),
+        plain(401, denied),
         &["the registry's token answered 401: authentication required (UNAUTHORIZED)"],
     );
-    check("/exchange", refuse(200, "{}"), &["it is no JSON with a refresh_token"]);
-    check("/exchange", refuse(200, r#"{"refresh_token":"a b"}"#), &["the refresh_token is no printable text"]);
-    check("/v2.0/token", refuse(200, r#"{"access_token":""}"#), &["the access_token is no printable text"]);
+    check("/exchange", plain(200, "{}"), &["it is no JSON with a refresh_token"]);
+    check("/exchange", plain(200, r#"{"refresh_token":"a b"}"#), &["the refresh_token is no printable text"]);
+    check("/v2.0/token", plain(200, r#"{"access_token":""}"#), &["the access_token is no printable text"]);
     let ended = serde_json::json!({"refresh_token": refresh_token(-10)}).to_string();
-    check("/exchange", refuse(200, &ended), &["what it gave has already ended: check the clock"]);
+    check("/exchange", plain(200, &ended), &["what it gave has already ended: check the clock"]);
 }
 
 #[track_caller]

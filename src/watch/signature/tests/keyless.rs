@@ -46,19 +46,19 @@ impl Scene {
         (self.authority.simple(&self.said, &self.payload), self.authority.bundle(&self.said, &self.statement))
     }
 
-    fn simple(&self) -> Result<Verified, String> {
+    fn simple(&self) -> Result<String, String> {
         self.judge_simple(&self.made().0)
     }
 
-    fn bundle(&self) -> Result<Verified, String> {
+    fn bundle(&self) -> Result<String, String> {
         self.judge_bundle(&self.made().1)
     }
 
-    fn judge_simple(&self, made: &Annotations) -> Result<Verified, String> {
+    fn judge_simple(&self, made: &Annotations) -> Result<String, String> {
         self.judge_with_chain(made, None)
     }
 
-    fn judge_with_chain(&self, made: &Annotations, chain: Option<&str>) -> Result<Verified, String> {
+    fn judge_with_chain(&self, made: &Annotations, chain: Option<&str>) -> Result<String, String> {
         let log = made.log.to_string();
         let signature = Signature::Simple {
             payload: &self.payload,
@@ -67,12 +67,12 @@ impl Scene {
             chain,
             bundle: (!made.log.is_null()).then_some(log.as_str()),
         };
-        verify(&self.trust(), &digest(DIGEST), None, &[signature], self.now)
+        verify(&self.trust(), &digest(DIGEST), "acme/app", &[signature], self.now)
     }
 
-    fn judge_bundle(&self, made: &Value) -> Result<Verified, String> {
+    fn judge_bundle(&self, made: &Value) -> Result<String, String> {
         let made = made.to_string();
-        verify(&self.trust(), &digest(DIGEST), None, &[Signature::Bundle(made.as_bytes())], self.now)
+        verify(&self.trust(), &digest(DIGEST), "acme/app", &[Signature::Bundle(made.as_bytes())], self.now)
     }
 
     /// The root trusts another authority's part in its place.
