@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
 use crate::cluster::watches::{Job, Watches};
-use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
+use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes, Writers};
 use crate::http::hooks::Hooks;
 use crate::http::{self, Readiness};
 use crate::leading::{self, Seat};
@@ -263,6 +263,7 @@ fn context(
         hooks: Hooks::new(options.google_keys.clone()),
         settings: options.settings.clone(),
         ground: Ground::default(),
+        writers: Writers::default(),
         stores: Stores {
             config_repos: flows.repos.store(),
             image_policies: flows.policies.store(),

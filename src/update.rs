@@ -86,6 +86,9 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
     let mut again = match &outcome {
         Ok(Outcome::Waiting { left }) => *left,
+        Ok(Outcome::Resting { until, .. }) => {
+            (*until - now.wall).to_std().unwrap_or_default().max(Duration::from_secs(1))
+        }
         // Nothing to poll: a choice or the branch wakes it.
         Ok(_) => Duration::from_secs(24 * 3600),
         Err(failure) => {
@@ -137,11 +140,17 @@ async fn commit_choices(
         return Ok(Outcome::Waiting { left });
     }
     let key = signing::key(update, &context.cluster, &mut memory.key).await?;
-    let (status, settled) = (before.clone(), memory.settled.clone());
-    let task = Task { update: update.clone(), wants: wants.clone(), status, settled, key };
+    let task = Task {
+        update: update.clone(),
+        wants: wants.clone(),
+        status: before.clone(),
+        settled: memory.settled.clone(),
+        key,
+        rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
+    };
     let (outcome, revision) = write(Arc::new(task), context, grounded).await?;
     memory.waiting = None;
-    memory.compared = Some((wants, revision));
+    memory.compared = Some((wants, revision)).filter(|_| !matches!(outcome, Outcome::Resting { .. }));
     Ok(outcome)
 }
 
@@ -193,6 +202,8 @@ struct Task {
     status: ImageUpdateStatus,
     settled: Arc<Mutex<Settled>>,
     key: Option<Arc<SigningKey>>,
+    /// Until when nothing may be pushed.
+    rests: Option<DateTime<Utc>>,
 }
 
 /// Edits, commits and pushes until the branch holds the choices.
@@ -203,12 +214,21 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     let source = grounded.revision.branch.clone();
     let target = update.spec.push.as_ref().map_or(&source, |push| push.branch_or(&source)).clone();
     let along = along(update, &target)?;
+    // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own.
+    let turn = context.writers.turn(&grounded.remote.url, &target);
+    let _turn = turn.lock().await;
+    if let Some(now) = context.ground.head(&namespace, &repo) {
+        grounded = now;
+    }
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
         let Made { mut batch, commit } = make(task.clone(), grounded.clone(), target.clone()).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
+        if let Some(until) = task.rests {
+            return Ok((Outcome::Resting { until, batch }, grounded.revision));
+        }
         let url = &grounded.remote.url;
         let old = if target == source {
             Some(head)
@@ -263,7 +283,7 @@ struct Made {
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
 async fn make(task: Arc<Task>, grounded: Grounded, target: String) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
-        let Task { update, wants, status, settled, key } = &*task;
+        let Task { update, wants, status, settled, key, .. } = &*task;
         let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
         let Wants { choices, chosen_at, policies } = &**wants;
         let namespace = update.namespace().unwrap_or_default();

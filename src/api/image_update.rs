@@ -49,6 +49,9 @@ pub struct ImageUpdateSpec {
     /// Choices that arrive within it share one commit.
     #[serde(default = "default_batch_window")]
     pub batch_window: Span,
+    /// Pushes are at least this far apart; choices that come in between share the next one. No rest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_interval: Option<Span>,
     /// Who commits, and with which words.
     #[serde(default)]
     pub commit: CommitSpec,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::batch::{Batch, TEMPLATE};
 use crate::api::ImageUpdateStatus;
@@ -40,10 +40,25 @@ pub enum Outcome {
         /// What is left of the batch window.
         left: Duration,
     },
+    /// There is something to commit, but the last push is too young.
+    Resting {
+        /// When it may be pushed.
+        until: DateTime<Utc>,
+        /// What would change.
+        batch: Batch,
+    },
     /// Neither the choices nor the head moved.
     Unchanged,
     /// Asked to stand still.
     Suspended,
+}
+
+/// Until when a push has to wait after the one before. A time that lies further ahead than the whole interval is another clock's, and
+/// waited for by nobody.
+pub fn rests_until(last: Option<DateTime<Utc>>, interval: Duration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let interval = TimeDelta::from_std(interval).ok()?;
+    let until = last?.checked_add_signed(interval)?;
+    Some(until).filter(|until| now < *until && *until - now <= interval)
 }
 
 /// The next status; equal to the one before when nothing changed.
@@ -67,6 +82,17 @@ pub fn next(
             match template.filter(|_| before.observed_generation == generation) {
                 Some(problem) => still(&mut status, problem, verdict),
                 None => verdict,
+            }
+        }
+        Ok(Outcome::Resting { until, batch }) => {
+            let waiting = counted(batch.changes.len(), "new value");
+            match seen(&mut status, batch) {
+                Verdict::Ready { reason, .. } => {
+                    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+                    let message = format!("{waiting} wait until {until}: pushes are spec.minInterval apart");
+                    Verdict::Ready { reason, message }
+                }
+                failed => failed,
             }
         }
         Ok(Outcome::Pushed { commit, branch, batch }) => {

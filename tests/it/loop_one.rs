@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         trial("loop one: a hook refuses the push", a_hook_refuses_the_push),
         trial("loop one: a broken file does not hold the others", a_broken_file_does_not_hold_the_others),
         trial("loop one: choices within the window share a commit", choices_within_the_window_share_a_commit),
+        trial("loop one: pushes are an interval apart", pushes_are_an_interval_apart),
         trial("loop one: targets and a marker share a commit", targets_and_a_marker_share_a_commit),
         trial("loop one: a proposal branch follows main", a_proposal_branch_follows_main),
         trial("loop one: policies that do not count are problems", policies_that_do_not_count_are_problems),
@@ -148,6 +149,27 @@ async fn a_broken_file_does_not_hold_the_others(world: World) {
     in_git(&repo, "apps/broken.yaml", ":1.1.0 ").await;
     let update: ImageUpdate = ready(&world, "fleet", "True", Reason::Succeeded).await;
     assert_eq!(update.status.unwrap().problems, []);
+}
+
+async fn pushes_are_an_interval_apart(world: World) {
+    const REST: Duration = Duration::from_secs(6);
+    let repo = one_app(&world).await;
+    image_update(&world, "batchWindow: 10ms, minInterval: 6s").await;
+    let _tagboat = world.tagboat().await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    world.push("app", &["1.1.0"]).await;
+    in_git(&repo, "app.yaml", ":1.1.0 ").await;
+    let first = Instant::now();
+    world.push("app", &["1.2.0"]).await;
+    wait_for(&world.api::<ImageUpdate>(), "fleet", "that it waits", SOON, |update: Option<&ImageUpdate>| {
+        update.filter(|update| message(*update).starts_with("1 new value wait until ")).map(drop)
+    })
+    .await;
+    world.push("app", &["1.3.0"]).await;
+    in_git(&repo, "app.yaml", ":1.3.0 ").await;
+    // Times in a status are whole seconds.
+    assert!(first.elapsed() > REST - Duration::from_millis(1500), "{:?}", first.elapsed());
+    assert_eq!(robots(&repo.log()).len(), 2, "one commit for both that waited");
 }
 
 async fn choices_within_the_window_share_a_commit(world: World) {

@@ -17,6 +17,7 @@ use crate::support::world::World;
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("races: two writers", two_writers),
+        trial("races: many ImageUpdates on one branch take turns", many_updates_take_turns),
         trial("races: killed a hundred times", killed_a_hundred_times),
         trial("races: a restart writes nothing", a_restart_writes_nothing),
     ]
@@ -95,6 +96,26 @@ async fn two_writers(world: World) {
         assert!(repo.file_at_head(&format!("apps/notes/{n}.yaml")).is_some(), "note {n}");
     }
     println!("{} commits of the robot among {HUMAN}", robots(&log).len());
+}
+
+/// Of one process nobody races with himself: as many pushes as commits.
+async fn many_updates_take_turns(world: World) {
+    let file = |app: &str| format!("{app}/app.yaml");
+    let files: Vec<_> = APPS.map(|app| (file(app), marked(&world, app, "1.0.0"))).into();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let repo = world.repo("fleet", &files);
+    config_repo(&world, &repo).await;
+    for app in APPS {
+        world.push(app, &["1.0.0", "1.1.0"]).await;
+        image_policy(&world, app, app, NEWEST).await;
+        apply(&world, "ImageUpdate", app, &format!("{{configRepoRef: {{name: fleet}}, path: {app}}}")).await;
+    }
+    let _tagboat = world.tagboat().await;
+    for app in APPS {
+        in_git(&repo, &file(app), ":1.1.0 ").await;
+    }
+    let pushes = repo.requests().iter().filter(|request| request.path.ends_with("/git-receive-pack")).count();
+    assert_eq!((robots(&repo.log()).len(), pushes), (APPS.len(), APPS.len()));
 }
 
 /// Four controllers in four namespaces, so that the kills do not wait for each other.
