@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+mod along;
 mod app;
 mod client;
 mod clients;
@@ -19,6 +20,7 @@ mod pktline;
 mod place;
 mod push;
 mod report;
+mod signing;
 mod ssh;
 mod transport;
 mod tree;
@@ -26,6 +28,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use along::{Along, Second};
 pub use app::{App, Installation};
 pub use commit::NewCommit;
 pub use error::Error;
@@ -33,6 +36,7 @@ pub use grep::Found;
 pub use history::{Depth, Version, Visit};
 pub use mirror::Mirror;
 pub use push::Pushed;
+pub use signing::SigningKey;
 pub use ssh::Ssh;
 pub use tree::{BLOB_LIMIT, CommitInfo, Entry, Kind, Person};
 

@@ -18,6 +18,7 @@ pub mod source;
 pub mod watch;
 pub mod update;
 pub mod sync;
+pub mod signing;
 pub mod authenticating;
 pub mod inquiring;
 pub mod looking;

@@ -202,6 +202,7 @@ pub(crate) fn failure(error: &git::Error, url: &str) -> Failure {
         | git::Error::SessionRefused { .. } => Reason::GitAuthenticationFailed,
         git::Error::BranchNotFound { .. } => Reason::BranchNotFound,
         git::Error::UnsupportedUrl { .. } => Reason::InvalidSpec,
+        git::Error::Signing { .. } => Reason::InvalidSecret,
         // A hook or a protection may be lifted without anything that we see, so the push is tried again, ever more rarely.
         git::Error::Rejected { .. } => return Failure::retry(Reason::PushRejected, message),
         _ => Reason::GitOperationFailed,

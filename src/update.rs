@@ -18,8 +18,10 @@ pub mod scalar;
 pub mod edit;
 pub mod hold;
 pub mod target;
+pub mod link;
 pub mod lint;
 pub mod diff;
+pub mod refspec;
 pub mod trailers;
 pub mod message;
 pub mod batch;
@@ -31,12 +33,15 @@ use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
-use crate::git::{self, Entry, Kind, Mirror, NewCommit, ObjectId, Person, Pushed};
+use crate::git::{self, Along, Entry, Kind, NewCommit, ObjectId, Person, Pushed, Second, SigningKey};
 use crate::holding::{self, Look, Policies, Reverts};
 use crate::revision::{CommitId, Revision};
+use crate::signing;
 use crate::source::failure;
 use batch::{Aims, Batch, Content, Settled};
 use edit::{Choices, Known};
+use message::Occasion;
+use refspec::Refspec;
 use status::Outcome;
 use target::Target;
 
@@ -51,6 +56,8 @@ pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
     /// What was wanted and the head that were compared last.
     compared: Option<(Choices, Reverts, Revision)>,
+    /// The key that signs.
+    key: signing::Kept,
     /// Files that need no edit.
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
@@ -113,10 +120,6 @@ async fn commit_choices(
     if update.spec.suspend {
         return Ok(Outcome::Suspended);
     }
-    if let Some(template) = &update.spec.commit.message_template {
-        message::check_template(template)
-            .map_err(|reason| Failure::user(Reason::InvalidSpec, format!("spec.commit.messageTemplate: {reason}")))?;
-    }
     let namespace = update.namespace().unwrap_or_default();
     let repo = &update.spec.config_repo_ref.name;
     let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
@@ -135,11 +138,13 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
+    let key = signing::key(update, &context.cluster, &mut memory.key).await?;
     let task = Task {
         update: update.clone(),
         wants,
         status: before.clone(),
         settled: memory.settled.clone(),
+        key,
         rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
     };
     let task = Arc::new(task);
@@ -198,6 +203,7 @@ struct Task {
     /// The status as it is.
     status: ImageUpdateStatus,
     settled: Arc<Mutex<Settled>>,
+    key: Option<Arc<SigningKey>>,
     /// Until when nothing may be pushed.
     rests: Option<DateTime<Utc>>,
 }
@@ -208,7 +214,8 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     let namespace = update.namespace().unwrap_or_default();
     let repo = update.spec.config_repo_ref.name.clone();
     let source = grounded.revision.branch.clone();
-    let target = update.spec.push.as_ref().map_or(source.clone(), |push| push.branch.clone());
+    let target = update.spec.push.as_ref().map_or(&source, |push| push.branch_or(&source)).clone();
+    let along = along(update, &target)?;
     // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own. It saves
     // races and guards nothing, so a host that hangs for one of them does not hold up the others for long.
     let turn = context.writers.turn(&grounded.remote.url, &target);
@@ -218,8 +225,7 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     }
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
-        let branches = [source.clone(), target.clone()];
-        let Made { mut batch, commit } = make(task.clone(), grounded.mirror.clone(), head.clone(), branches).await?;
+        let Made { mut batch, commit } = make(task.clone(), grounded.clone(), target.clone()).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
@@ -240,7 +246,7 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
         if let Some(until) = task.rests {
             return Ok((Outcome::Resting { until, batch }, grounded.revision));
         }
-        let pushed = grounded.mirror.push(&grounded.remote, &target, old.as_ref(), &commit).await;
+        let pushed = grounded.mirror.push_along(&grounded.remote, &target, (old.as_ref(), &commit), &along).await;
         match pushed.map_err(|error| failure(&error, url))? {
             Pushed::Done => {
                 context.metrics.pushed();
@@ -259,6 +265,18 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     Err(Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it")))
 }
 
+/// What goes along with a push to a branch.
+fn along(update: &ImageUpdate, branch: &str) -> Result<Along, Failure> {
+    let Some(push) = &update.spec.push else { return Ok(Along::default()) };
+    let wrong =
+        |field: &str, reason: String| Failure::user(Reason::InvalidSpec, format!("spec.push.{field}: {reason}"));
+    let options = refspec::options(&push.options).map_err(|reason| wrong("options", reason))?;
+    let second = push.refspec.as_ref().map(|text| refspec::refspec(text, branch)).transpose();
+    let second = second.map_err(|reason| wrong("refspec", reason))?;
+    let second = second.map(|Refspec { name, may_go_back }| Second { name, may_go_back });
+    Ok(Along { options, second })
+}
+
 /// One batch of edits, and the commit that holds them if there are any.
 struct Made {
     batch: Batch,
@@ -266,17 +284,18 @@ struct Made {
 }
 
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
-async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, [source, target]: [String; 2]) -> Result<Made, Failure> {
+async fn make(task: Arc<Task>, grounded: Grounded, target: String) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
-        let Task { update, wants, status, settled, .. } = &*task;
+        let Task { update, wants, status, settled, key, .. } = &*task;
+        let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
         let Wants { choices, chosen_at, policies } = wants;
         let namespace = update.namespace().unwrap_or_default();
         let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
-        let found = mirror.grep(&head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
+        let found = mirror.grep(head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
         let mut ids: BTreeMap<String, ObjectId> = found.iter().map(|file| (file.path.clone(), file.id)).collect();
         let marked = found.into_iter().map(|file| (file.path, file.id.to_string())).collect();
         let mut look = |path: &str| -> Result<Content, git::Error> {
-            let entry = mirror.find(&head, path)?;
+            let entry = mirror.find(head, path)?;
             ids.extend(entry.as_ref().map(|entry| (path.to_owned(), entry.id)));
             Ok(content(entry))
         };
@@ -292,24 +311,27 @@ async fn make(task: Arc<Task>, mirror: Mirror, head: CommitId, [source, target]:
         batch.problems.splice(0..0, wrong);
         let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
         let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
-        let (mirror, head, targets) = (&mirror, &head, &*targets);
-        let (source, target) = (&*source, &*target);
+        let (targets, target) = (&*targets, &*target);
         let look = Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked };
         look.hold_back(&mut batch)?;
+        let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {
+            batch.check_template(template);
             return Ok(Made { batch, commit: None });
         }
         let parent = mirror.commit_info(head)?;
         let time = batch::commit_time(&batch.changes, chosen_at, parent.time);
         let author = &update.spec.commit.author;
-        let message = batch.message(update.spec.commit.message_template.as_deref(), (&namespace, &update.name_any()));
-        let commit = mirror.commit(NewCommit {
+        let object = (namespace.as_str(), &*update.name_any());
+        let occasion = Occasion { object, url: &remote.url, branch: target, parent: head.as_str() };
+        let new = NewCommit {
             parent: head,
+            message: batch.message(template, &occasion),
             files: batch.files.clone(),
-            message,
             author: Person { name: author.name.clone(), email: author.email.clone() },
             time,
-        })?;
+        };
+        let commit = mirror.commit_signed(new, key.as_deref())?;
         Ok(Made { batch, commit: Some(commit) })
     };
     match tokio::task::spawn_blocking(job).await {

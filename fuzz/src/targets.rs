@@ -10,6 +10,8 @@ mod range;
 mod reference;
 mod signature;
 mod tags;
+mod template;
+mod trailers;
 mod window;
 mod xml;
 
@@ -17,7 +19,7 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 11] = [
+pub const ALL: [(&str, Target); 13] = [
     ("challenge", challenge::run),
     ("hooks", hooks::run),
     ("link", link::run),
@@ -27,6 +29,8 @@ pub const ALL: [(&str, Target); 11] = [
     ("reference", reference::run),
     ("signature", signature::run),
     ("tags", tags::run),
+    ("template", template::run),
+    ("trailers", trailers::run),
     ("window", window::run),
     ("xml", xml::run),
 ];

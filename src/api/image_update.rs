@@ -1,5 +1,6 @@
 //! ImageUpdate: keeps the marked and targeted values of a ConfigRepo equal to what the policies chose.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -125,6 +126,32 @@ pub struct CommitSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192))]
     pub message_template: Option<String>,
+    /// The key that signs the commits. Without it they are not signed; with it, never pushed unsigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<SigningKey>,
+}
+
+/// The key that signs the commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningKey {
+    /// The Secret of the namespace that holds it: `git.asc` (an armoured OpenPGP private key) and maybe `passphrase` for `gpg`;
+    /// `identity` (an OpenSSH private key: ed25519, ecdsa, rsa) and maybe `password` for `ssh`.
+    pub secret_ref: LocalRef,
+    /// The kind of signature.
+    #[serde(default, rename = "type")]
+    pub kind: SigningType,
+}
+
+/// The kind of a commit's signature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SigningType {
+    /// OpenPGP.
+    #[default]
+    Gpg,
+    /// An SSH key (PROTOCOL.sshsig).
+    Ssh,
 }
 
 /// Author and committer.
@@ -155,11 +182,29 @@ fn default_author_email() -> String {
 }
 
 /// Where to push.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct PushSpec {
-    /// The branch. Another one than the ConfigRepo's is rebuilt on its head at every change.
+    /// The branch; the ConfigRepo's when absent. Another one is rebuilt on the head of that at every change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
-    pub branch: String,
+    pub branch: Option<String>,
+    /// A second ref that gets the same commit in the same push, both or neither: `HEAD:refs/…`, with `+` before it when it may
+    /// be moved back too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = ("self.matches('^[+]?[^:+]+:refs/[^:]+$')", "write it as HEAD:refs/…, the full name of a ref on its right"))]
+    pub refspec: Option<String>,
+    /// Push options: sent as `key=value`, or as `key` when the value is empty. The host must take them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[x_kube(validation = ("self.size() <= 32", "no more than 32 push options"))]
+    pub options: BTreeMap<String, String>,
+}
+
+impl PushSpec {
+    /// The branch, if the ConfigRepo's is this one.
+    pub fn branch_or<'a>(&'a self, source: &'a String) -> &'a String {
+        self.branch.as_ref().unwrap_or(source)
+    }
 }
 
 /// One value that a commit changed.

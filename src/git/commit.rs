@@ -8,7 +8,7 @@ use git2::{Commit, FileMode, Repository, Signature, Time};
 
 use super::mirror::commit_id;
 use super::tree::{find, find_commit, parts};
-use super::{Error, Kind, Mirror, Person};
+use super::{Error, Kind, Mirror, Person, SigningKey};
 use crate::revision::CommitId;
 
 /// A commit to be made.
@@ -33,6 +33,14 @@ impl Mirror {
     /// [`Error::Invalid`] for a path that is a link, a folder or a submodule, or lies below a link, and for an author without
     /// a name; [`Error::CommitGone`] when the mirror lacks the parent.
     pub fn commit(&self, new: NewCommit<'_>) -> Result<CommitId, Error> {
+        self.commit_signed(new, None)
+    }
+
+    /// The same, with the signature of a key in the commit's header.
+    ///
+    /// # Errors
+    /// Those of [`Mirror::commit`], and [`Error::Signing`]; nothing is ever left unsigned then.
+    pub fn commit_signed(&self, new: NewCommit<'_>, key: Option<&SigningKey>) -> Result<CommitId, Error> {
         self.with(|repository| {
             let parent = find_commit(repository, new.parent)?;
             let tree = write_tree(repository, &parent, &new.files)?;
@@ -51,7 +59,16 @@ impl Mirror {
             if !message.ends_with('\n') {
                 message.push('\n');
             }
-            repository.commit(None, &who, &who, &message, &tree, &[&parent]).map(commit_id).map_err(Error::storage)
+            let made = match key {
+                None => repository.commit(None, &who, &who, &message, &tree, &[&parent]),
+                Some(key) => {
+                    let bytes = repository.commit_create_buffer(&who, &who, &message, &tree, &[&parent]);
+                    let bytes = bytes.map_err(Error::storage)?;
+                    let text = std::str::from_utf8(&bytes).map_err(|_| Error::protocol("a commit that is not text"))?;
+                    repository.commit_signed(text, &key.sign(&bytes, new.time)?, Some("gpgsig"))
+                }
+            };
+            made.map(commit_id).map_err(Error::storage)
         })
     }
 }

@@ -116,6 +116,12 @@ pub enum Error {
         /// What was wrong with it.
         message: String,
     },
+    /// The signing key cannot be used for this commit.
+    #[error("the commit cannot be signed: {reason}")]
+    Signing {
+        /// Why not.
+        reason: String,
+    },
     /// More than one of our limits allows.
     #[error("{what} is larger than the limit of {limit}")]
     TooLarge {
@@ -157,6 +163,7 @@ impl Error {
                 | Self::BranchNotFound { .. }
                 | Self::Rejected { .. }
                 | Self::TooLarge { .. }
+                | Self::Signing { .. }
         )
     }
 

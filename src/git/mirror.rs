@@ -203,6 +203,14 @@ pub(super) fn branch_ref(branch: &str) -> Result<String, Error> {
     Ok(name)
 }
 
+/// Checks the full name of a ref, after the same rules.
+pub(super) fn full_ref(name: &str) -> Result<(), Error> {
+    if name.len() > 1024 || !name.starts_with("refs/") || !Reference::is_valid_name(name) {
+        return Err(Error::invalid("the ref", name, "git does not allow this name"));
+    }
+    Ok(())
+}
+
 /// The ref in the mirror for a branch. Flat, so that branches `a` and `a/b`, one after the other, never stand in each other's way.
 pub(super) fn head_ref(branch: &str) -> String {
     format!("{HEADS}{}", branch.replace('%', "%25").replace('/', "%2F"))

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use git2::{Oid, Repository, TreeEntry};
 
+use super::along::{self, Along};
 use super::client::{self, Host, REPORT_LIMIT, Service};
-use super::mirror::{Route, blocking, branch_ref, known_heads, limited, oid};
+use super::mirror::{Route, blocking, branch_ref, full_ref, known_heads, limited, oid};
 use super::place::Place;
 use super::report::{self, Report};
 use super::ssh::talk;
@@ -39,18 +40,39 @@ impl Mirror {
         old: Option<&CommitId>,
         new: &CommitId,
     ) -> Result<Pushed, Error> {
+        self.push_along(remote, branch, (old, new), &Along::default()).await
+    }
+
+    /// The same with options and a second ref. The host is asked first whether it can do that, and where that ref is: all of
+    /// its refs are listed then, over HTTP in one more request.
+    ///
+    /// # Errors
+    /// Those of [`Mirror::push`], and [`Error::Rejected`] when the host cannot do that.
+    pub async fn push_along(
+        &self,
+        remote: &Remote,
+        branch: &str,
+        (old, new): (Option<&CommitId>, &CommitId),
+        along: &Along,
+    ) -> Result<Pushed, Error> {
         let name = branch_ref(branch)?;
         let place = remote.place()?;
+        if let Some(second) = &along.second {
+            full_ref(&second.name)?;
+        }
         let (old_id, new_id) = (old.map(oid).transpose()?, oid(new)?);
         if old == Some(new) {
             return Ok(Pushed::Done);
         }
         let _alone = limited(remote.timeout, async { Ok(Arc::clone(&self.inner.network).lock_owned().await) }).await?;
         let pushed = if let Place::Folder(url) = place {
+            if !along.is_nothing() {
+                return Err(Error::rejected("a file:// repository takes neither push options nor a second ref"));
+            }
             let pack = self.pack(old_id, new_id, Known::Much).await?;
             limited(remote.timeout, blocking(move || local::push(&url, &name, old_id, new_id, &pack))).await?
         } else {
-            self.swap(remote, branch, &Swap { place: &place, old, new, name: &name }).await?
+            self.swap(remote, branch, &Swap { place: &place, old, new, name: &name, along }).await?
         };
         if pushed == Pushed::Done {
             self.note_head(branch, new_id)?;
@@ -63,9 +85,8 @@ impl Mirror {
         // away what we thought it had. Its words only say whether that round is worth it; the head says what is true.
         let mut refusal = None;
         for known in [Known::Much, Known::OldOnly] {
-            let mut body = report::command(swap.old, swap.new, swap.name);
-            body.extend(self.pack(swap.old.map(oid).transpose()?, oid(swap.new)?, known).await?);
-            let failure = match limited(remote.timeout, self.send_push(remote, swap, body)).await {
+            let pack = self.pack(swap.old.map(oid).transpose()?, oid(swap.new)?, known).await?;
+            let failure = match limited(remote.timeout, self.send_push(remote, swap, &pack)).await {
                 Ok(Report::Done) => return Ok(Pushed::Done),
                 Ok(Report::Refused(words)) => Error::rejected(&words),
                 Err(error) if error.lost_reply() => error,
@@ -90,30 +111,68 @@ impl Mirror {
         Err(refusal.unwrap_or(Error::Cancelled))
     }
 
-    async fn send_push(&self, remote: &Remote, swap: &Swap<'_>, body: Vec<u8>) -> Result<Report, Error> {
+    async fn send_push(&self, remote: &Remote, swap: &Swap<'_>, pack: &[u8]) -> Result<Report, Error> {
         match swap.place {
-            Place::Ssh(shell) => talk::push(shell, &remote.ssh()?, swap.name, body).await,
+            Place::Ssh(shell) => talk::push(shell, &remote.ssh()?, |said| self.commands(swap, Some(said)), pack).await,
             Place::Http(url) | Place::Folder(url) => {
                 let host = Host::of(remote, url.clone())?;
-                self.post_push(&host, remote, swap.name, &body).await
+                let said = if swap.along.is_nothing() { None } else { Some(self.ask_first(&host, remote).await?) };
+                let (mut body, names) = self.commands(swap, said.as_deref())?;
+                body.extend_from_slice(pack);
+                self.post_push(&host, remote, &names, &body).await
             }
         }
     }
 
+    /// What the host says of itself and its refs; and where it is from now on.
+    async fn ask_first(&self, host: &Host, remote: &Remote) -> Result<Vec<u8>, Error> {
+        let (base, said) = host.advertisement(remote.url.trim_end_matches('/'), Service::ReceivePack).await?;
+        self.remember(remote, Route { base, ..self.route(remote) });
+        Ok(said)
+    }
+
     /// One POST; a host that wants to be asked for its refs first gets its way.
-    async fn post_push(&self, host: &Host, remote: &Remote, name: &str, body: &[u8]) -> Result<Report, Error> {
-        let route = self.route(remote);
-        let post = |base: &str| host.send(host.post(base, Service::ReceivePack, body.to_vec()));
-        let answer = match post(&route.base).await {
+    async fn post_push(&self, host: &Host, remote: &Remote, names: &[&str], body: &[u8]) -> Result<Report, Error> {
+        let post = |base: String| host.send(host.post(&base, Service::ReceivePack, body.to_vec()));
+        let answer = match post(self.route(remote).base).await {
             Err(error) if error.wants_get_first() => {
-                let (base, _) = host.advertisement(remote.url.trim_end_matches('/'), Service::ReceivePack).await?;
-                let answer = post(&base).await?;
-                self.remember(remote, Route { base, ..route });
-                answer
+                self.ask_first(host, remote).await?;
+                post(self.route(remote).base).await?
             }
             answer => answer?,
         };
-        report::read(&client::read(answer, REPORT_LIMIT).await?, name)
+        report::read(&client::read(answer, REPORT_LIMIT).await?, names)
+    }
+
+    /// The commands for the branch and what goes along, by what the host says that it can and has; and the refs in them.
+    fn commands<'s>(&self, swap: &Swap<'s>, said: Option<&[u8]>) -> Result<(Vec<u8>, Vec<&'s str>), Error> {
+        let second = swap.along.second.as_ref();
+        let said = said.map(|said| along::advertised(said, second.map(|second| second.name.as_str()))).transpose()?;
+        let Some(said) = said.filter(|_| !swap.along.is_nothing()) else {
+            return Ok((report::command(swap.old, swap.new, swap.name), vec![swap.name]));
+        };
+        if let (Some(second), Some(there)) = (second, &said.second)
+            && !second.may_go_back
+            && !self.descends(swap.new, there)?
+        {
+            return Err(Error::rejected(&format!(
+                "{} is at {}, which the commit does not follow: write + before spec.push.refspec if it may be lost",
+                second.name,
+                there.short()
+            )));
+        }
+        let (body, both) = along::commands((swap.old, swap.new, swap.name), swap.along, &said)?;
+        let second = second.filter(|_| both).map(|second| second.name.as_str());
+        Ok((body, [swap.name].into_iter().chain(second).collect()))
+    }
+
+    /// Whether a commit is another one or comes after it. One that is not in the mirror is not before anything.
+    fn descends(&self, commit: &CommitId, from: &CommitId) -> Result<bool, Error> {
+        let (commit, from) = (oid(commit)?, oid(from)?);
+        let is_after = |repository: &Repository| {
+            repository.find_commit(from).is_ok() && repository.graph_descendant_of(commit, from).unwrap_or(false)
+        };
+        self.with(|repository| Ok(commit == from || is_after(repository)))
     }
 
     /// The objects of `new` that the host lacks.
@@ -128,6 +187,7 @@ struct Swap<'a> {
     old: Option<&'a CommitId>,
     new: &'a CommitId,
     name: &'a str,
+    along: &'a Along,
 }
 
 /// What the host is taken to have.

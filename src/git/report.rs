@@ -8,6 +8,9 @@ use crate::revision::CommitId;
 /// The longest text that the host's hooks may say to us, in bytes.
 const WORDS_LIMIT: usize = 16 << 10;
 
+/// What Git says of a ref that would have moved if another one had.
+const TOGETHER: &str = "atomic push failure";
+
 /// The head of a push's body: move the ref `name` from `old` (nothing: it must not exist) to `new`. A pack follows.
 pub fn command(old: Option<&CommitId>, new: &CommitId, name: &str) -> Vec<u8> {
     let nothing = "0".repeat(new.as_str().len());
@@ -27,31 +30,46 @@ pub enum Report {
     Refused(String),
 }
 
-/// Reads the answer to a push of the ref `name`.
+/// Reads the answer to a push of these refs. One that is refused is the answer for all.
 ///
 /// # Errors
-/// The answer is no report, or is cut off before it told the ref's fate.
-pub fn read(answer: &[u8], name: &str) -> Result<Report, Error> {
+/// The answer is no report, or is cut off before it told the fate of each.
+pub fn read(answer: &[u8], names: &[&str]) -> Result<Report, Error> {
     let (report, words) = demultiplex(answer)?;
     let mut unpack = None;
+    let mut reasons = Vec::new();
+    let mut told = 0;
     for packet in Packets::of(&report) {
         let Some(line) = packet?.line().map(String::from_utf8_lossy) else { continue };
+        let of = |rest: &str| {
+            names.iter().find_map(|name| Some((*name, rest.strip_prefix(*name)?.strip_prefix(' ')?.to_owned())))
+        };
         if let Some(result) = line.strip_prefix("unpack ") {
             unpack = Some(result.to_owned()).filter(|result| result != "ok");
-        } else if line.strip_prefix("ok ") == Some(name) {
-            return Ok(Report::Done);
-        } else if let Some(reason) =
-            line.strip_prefix("ng ").and_then(|rest| rest.strip_prefix(name)?.strip_prefix(' '))
-        {
-            let parts = [words.trim(), unpack.as_deref().unwrap_or_default(), reason.trim()];
-            let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-            return Ok(Report::Refused(parts.join(": ")));
+        } else if line.strip_prefix("ok ").is_some_and(|name| names.contains(&name)) {
+            told += 1;
+        } else if let Some((name, reason)) = line.strip_prefix("ng ").and_then(of) {
+            told += 1;
+            reasons.push((name, reason.trim().to_owned()));
+        }
+        if told == names.len() {
+            return Ok(fate(names, &reasons, &words, unpack.as_deref()));
         }
     }
     match unpack {
         Some(result) => Err(Error::protocol(&format!("it could not unpack the push: {result}"))),
         None => Err(Error::protocol(&format!("its report does not name the branch {words}"))),
     }
+}
+
+fn fate(names: &[&str], reasons: &[(&str, String)], words: &str, unpack: Option<&str>) -> Report {
+    // Of refs that move together, all but the culprit only say that one of them could not.
+    let own = |(_, reason): &&(&str, String)| reason != TOGETHER;
+    let Some((name, reason)) = reasons.iter().find(own).or(reasons.first()) else { return Report::Done };
+    let reason = if names.first() == Some(name) { reason.clone() } else { format!("{name}: {reason}") };
+    let parts = [words.trim(), unpack.unwrap_or_default(), &reason];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    Report::Refused(parts.join(": "))
 }
 
 /// Splits the side bands: the report's own packets, and what hooks and host said to people.
@@ -97,7 +115,7 @@ mod tests {
 
     #[track_caller]
     fn check(answer: &[u8], expected: Result<Report, &str>) {
-        match (read(answer, NAME), expected) {
+        match (read(answer, &[NAME]), expected) {
             (Err(e), Err(text)) => assert!(e.to_string().contains(text), "{e}"),
             (got, expected) => assert_eq!(got.as_ref().ok(), expected.as_ref().ok(), "{got:?}"),
         }
@@ -125,6 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn two_refs_move_together() {
+        let both = |lines: &[&str]| read(&report(lines), &[NAME, "refs/x"]).map_err(|error| error.to_string());
+        let refused = |text: &str| Ok(Report::Refused(text.to_owned()));
+        assert_eq!(both(&["unpack ok\n", "ok refs/heads/main\n", "ok refs/x\n"]), Ok(Report::Done));
+        let second = ["unpack ok\n", "ng refs/heads/main atomic push failure\n", "ng refs/x failed to update ref\n"];
+        assert_eq!(both(&second), refused("refs/x: failed to update ref"));
+        let first = ["unpack ok\n", "ng refs/heads/main failed to update ref\n", "ng refs/x atomic push failure\n"];
+        assert_eq!(both(&first), refused("failed to update ref"));
+        assert_eq!(both(&["unpack ok\n", "ok refs/heads/main\n", "ng refs/x no\n"]), refused("refs/x: no"));
+        assert!(both(&["unpack ok\n", "ok refs/heads/main\n"]).is_err());
+    }
+
+    #[test]
     fn a_report_split_over_packets() {
         let whole = report(&["unpack ok\n", "ok refs/heads/main\n"]);
         let (a, b) = whole.split_at(7);
@@ -148,7 +179,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_ends(bytes in proptest::collection::vec(any::<u8>(), 0..200), line in "[ -~]{0,60}") {
-            let _ = (read(&bytes, NAME), read(&report(&[&line]), NAME), read(&band(1, line.as_bytes()), NAME));
+            let _ = (read(&bytes, &[NAME]), read(&report(&[&line]), &[NAME]), read(&band(1, line.as_bytes()), &[NAME]));
         }
     }
 }

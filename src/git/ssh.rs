@@ -10,7 +10,7 @@ use self::known_hosts::KnownHosts;
 use crate::reach::fingerprint;
 
 pub mod fetch;
-mod identity;
+pub mod identity;
 mod known_hosts;
 mod session;
 pub mod talk;

@@ -1,6 +1,8 @@
 //! The shell against the real Git server program.
 
+mod along;
 pub(super) mod server;
+mod signing;
 mod ssh;
 
 use std::path::Path;

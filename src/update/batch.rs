@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_file};
-use super::message;
+use super::message::{self, Occasion};
 use super::target::Target;
 use crate::api::image_update::{HoldStatus, ReleasedStatus};
 use crate::object::Problem;
+
+/// Where a problem with the message's template is: in the object, not in a file.
+pub const TEMPLATE: &str = "spec.commit.messageTemplate";
 
 /// Everything that one run would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -227,11 +230,22 @@ impl Batch {
     }
 
     /// The commit's message. A template that fails on these changes gives way to the default one, since a bump must not
-    /// wait for its wording; the failure is a problem of the batch's status.
-    pub fn message(&self, template: Option<&str>, object: (&str, &str)) -> String {
-        message::message(template, object, &self.changes)
-            .or_else(|_| message::message(None, object, &self.changes))
+    /// wait for its wording; the failure is a problem of the batch.
+    pub fn message(&mut self, template: Option<&str>, occasion: &Occasion<'_>) -> String {
+        message::message(template, occasion, &self.changes)
+            .or_else(|reason| {
+                let reason = format!("{reason}; the commit has the usual message instead");
+                self.problems.push(Problem { file: TEMPLATE.to_owned(), line: 0, reason });
+                message::message(None, occasion, &self.changes)
+            })
             .unwrap_or_else(|_| "update images".to_owned())
+    }
+
+    /// Looks at a template that this batch has no use for, so that a wrong one is known before the next bump.
+    pub fn check_template(&mut self, template: Option<&str>) {
+        if let Some(Err(reason)) = template.map(message::check_template) {
+            self.problems.push(Problem { file: TEMPLATE.to_owned(), line: 0, reason });
+        }
     }
 
     /// The changes in one line, for events.

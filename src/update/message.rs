@@ -1,8 +1,11 @@
 //! Changes → the commit's message: a subject and a body for people, trailers for machines.
 
+use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, context};
+use serde::Serialize;
 
-use super::edit::Change;
+use super::edit::{Change, Field};
+use super::link::Pages;
 use super::trailers;
 use crate::image::Image;
 
@@ -10,6 +13,48 @@ use crate::image::Image;
 const TEXT_BYTES: usize = 32 << 10;
 /// Steps that a template may take, so that no loop in it runs for ever.
 const FUEL: u64 = 100_000;
+
+/// What a message may speak of beside its changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    /// Namespace and name of the ImageUpdate.
+    pub object: (&'a str, &'a str),
+    /// The repository's clone URL.
+    pub url: &'a str,
+    /// The branch that the commit is for.
+    pub branch: &'a str,
+    /// The commit below it.
+    pub parent: &'a str,
+}
+
+/// A change as a template sees it: what is not known is none.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen<'a> {
+    #[serde(flatten)]
+    change: &'a Change,
+    image: Option<String>,
+    old_tag: Option<String>,
+    new_tag: Option<String>,
+    url: Option<String>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(change: &'a Change, pages: Option<&Pages>, branch: &str) -> Self {
+        let parse = |value: &str| value.parse::<Image>().ok();
+        let whole = |value: &str| if change.field == Field::Image { parse(value) } else { None };
+        let tag = |value: &str| match change.field {
+            Field::Tag => Some(value.to_owned()).filter(|tag| !tag.is_empty()),
+            _ => whole(value).map(|image| image.tag.to_string()),
+        };
+        let image = match change.field {
+            Field::Name => Some(change.new.clone()),
+            _ => whole(&change.new).map(|image| image.name.to_string()),
+        };
+        let url = pages.map(|pages| pages.line(branch, &change.file, change.line));
+        Self { change, image, old_tag: tag(&change.old), new_tag: tag(&change.new), url }
+    }
+}
 
 /// Checks a template's grammar, before there is anything to commit.
 ///
@@ -19,15 +64,16 @@ pub fn check_template(template: &str) -> Result<(), String> {
     environment().template_from_str(template).map(|_| ()).map_err(|error| said(&error))
 }
 
-/// The whole message. A template sees `changes` (each with `file`, `line`, `policy`, `field`, `old`, `new`), `policies` and
-/// `object` (`namespace`, `name` of the ImageUpdate); the trailers are always added below its text.
+/// The whole message. A template sees `changes` (each with `file`, `line`, `policy`, `field`, `old`, `new`, and as far as they
+/// are known `image`, `oldTag`, `newTag` and `url`), `policies`, `object` (`namespace`, `name` of the ImageUpdate), `branch`,
+/// and for hosts that we know the links `repository` and `compare`. The trailers are always added below its text.
 ///
 /// # Errors
 /// When the template names what is not there, runs too long, or makes an empty or too long text.
-pub fn message(template: Option<&str>, object: (&str, &str), changes: &[Change]) -> Result<String, String> {
+pub fn message(template: Option<&str>, occasion: &Occasion<'_>, changes: &[Change]) -> Result<String, String> {
     let text = match template {
         None => default_text(changes),
-        Some(template) => render(template, object, changes)?,
+        Some(template) => render(template, occasion, changes)?,
     };
     let text: String = text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
     let text = text.trim();
@@ -37,17 +83,50 @@ pub fn message(template: Option<&str>, object: (&str, &str), changes: &[Change])
     Ok(format!("{text}\n\n{}", trailers::write(changes)))
 }
 
-fn render(template: &str, (namespace, name): (&str, &str), changes: &[Change]) -> Result<String, String> {
+fn render(template: &str, occasion: &Occasion<'_>, changes: &[Change]) -> Result<String, String> {
     let policies: std::collections::BTreeSet<String> = changes.iter().map(|change| change.policy.clone()).collect();
     let policies: Vec<String> = policies.into_iter().collect();
-    let values = context! { changes => minijinja::Value::from(minijinja::value::Serde(changes)), policies, object => context! { namespace, name } };
+    let Occasion { object: (namespace, name), url, branch, parent } = *occasion;
+    let pages = Pages::of(url);
+    let seen: Vec<Seen<'_>> = changes.iter().map(|change| Seen::of(change, pages.as_ref(), branch)).collect();
+    let values = context! {
+        changes => minijinja::Value::from(Serde(seen)),
+        policies,
+        object => context! { namespace, name },
+        branch,
+        repository => pages.as_ref().map(Pages::home),
+        compare => pages.as_ref().map(|pages| pages.compare(parent, branch)),
+    };
     let environment = environment();
     let template = environment.template_from_str(template).map_err(|error| said(&error))?;
-    let text = template.render(values).map_err(|error| said(&error))?;
-    if text.len() > TEXT_BYTES {
-        return Err(format!("the template makes more than {} KiB of text", TEXT_BYTES >> 10));
+    let mut text = Bounded::default();
+    match template.render_captured_to(values, &mut text) {
+        _ if text.is_full => Err(format!("the template makes more than {} KiB of text", TEXT_BYTES >> 10)),
+        Ok(_) => Ok(String::from_utf8_lossy(&text.bytes).into_owned()),
+        Err(error) => Err(said(&error)),
     }
-    Ok(text)
+}
+
+/// What a template writes, as long as it is not too much.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.is_full |= self.bytes.len() + bytes.len() > TEXT_BYTES;
+        if self.is_full {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn environment() -> Environment<'static> {
@@ -94,55 +173,4 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::update::edit::Field;
-
-    fn change(policy: &str, old: &str, new: &str) -> Change {
-        Change {
-            file: "apps/app.yaml".into(),
-            line: 7,
-            policy: policy.into(),
-            field: Field::Image,
-            old: old.into(),
-            new: new.into(),
-        }
-    }
-
-    #[test]
-    fn the_default_message() {
-        let text = message(None, ("web", "fleet"), &[change("web:app", "x.io/app:1.0.0", "x.io/app:1.1.0")]).unwrap();
-        insta::assert_snapshot!(text, @r#"
-        update app to 1.1.0
-
-        - apps/app.yaml:7: x.io/app:1.0.0 -> x.io/app:1.1.0
-
-        Tagboat-Update: ["web:app","apps/app.yaml",7,"image","x.io/app:1.0.0","x.io/app:1.1.0"]
-        "#);
-        let two = [change("web:app", "a:1", "a:2"), change("web:db", "d:1", "d:2")];
-        assert!(message(None, ("web", "fleet"), &two).unwrap().starts_with("update 2 images\n\n- "));
-    }
-
-    #[test]
-    fn a_template_sees_changes_policies_and_object() {
-        let template = "chore({{ object.name }}): {{ policies | join(', ') }}\n{% for c in changes %}\n* {{ c.old }} to {{ c.new }}{% endfor %}";
-        let text = message(Some(template), ("web", "fleet"), &[change("web:app", "a:1", "a:2")]).unwrap();
-        assert!(text.starts_with("chore(fleet): web:app\n\n* a:1 to a:2\n\nTagboat-Update: "), "{text}");
-    }
-
-    #[test]
-    fn what_a_template_may_not_do() {
-        let changes = [change("web:app", "a:1", "a:2")];
-        for bad in [
-            "{{ nothing }}",
-            "{% for x in range(1000000) %}{{ x }}{% endfor %}",
-            "   ",
-            "{% if %}",
-            "{{ 'x' * 40000 }}",
-        ] {
-            assert!(message(Some(bad), ("web", "fleet"), &changes).is_err(), "{bad}");
-        }
-        assert!(check_template("{{ changes").is_err());
-        assert!(check_template("{{ changes | length }}").is_ok());
-    }
-}
+mod tests;

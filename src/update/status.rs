@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::batch::Batch;
+use super::batch::{Batch, TEMPLATE};
 use crate::api::ImageUpdateStatus;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
 use crate::api::image_update::{ChangeStatus, HoldStatus, ProblemStatus};
@@ -77,7 +77,12 @@ pub fn next(
         }
         Ok(Outcome::UpToDate { revision, batch }) => {
             status.observed_revision = Some(revision.clone());
-            seen(&mut status, batch)
+            let template = before.problems.iter().find(|problem| problem.file == TEMPLATE);
+            let verdict = seen(&mut status, batch);
+            match template.filter(|_| before.observed_generation == generation) {
+                Some(problem) => still(&mut status, problem, verdict),
+                None => verdict,
+            }
         }
         Ok(Outcome::Resting { until, batch }) => {
             let waiting = match batch.changes.len() {
@@ -136,6 +141,19 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     }
 }
 
+/// Keeps the problem that the last commit had with its template: only a better template or the next commit ends it.
+fn still(status: &mut ImageUpdateStatus, problem: &ProblemStatus, verdict: Verdict) -> Verdict {
+    if status.problems.iter().any(|other| other.file == TEMPLATE) {
+        return verdict;
+    }
+    status.problems.insert(0, problem.clone());
+    status.problems.truncate(LISTED);
+    match verdict {
+        Verdict::Ready { .. } => Verdict::Failed(Failure::user(Reason::UpdateProblems, problem.to_string())),
+        verdict => verdict,
+    }
+}
+
 /// How many values are held, and the first.
 fn held(markers: u32, holds: &[HoldStatus]) -> String {
     let more = match holds.len() {
@@ -190,3 +208,6 @@ fn change(change: &super::edit::Change) -> ChangeStatus {
         new: change.new.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,36 +35,44 @@ pub fn write(changes: &[Change]) -> String {
     text
 }
 
-/// The trailers of a message; lines of another form are no trailers of ours.
+/// The trailers of a message, wherever people and hosts have moved them: a squash appends whole messages, a merge request's text
+/// stands above or below, `git merge --squash` indents, GitHub puts a bullet before each commit, an editor makes line ends CRLF.
+/// A trailer must be whole on its line; one that was wrapped, cut, or quoted (`> `) is none.
+///
+/// A message that takes something back says nothing of its own, even if it quotes what it takes back: that is one whose first
+/// line is Git's or a host's for a revert (`Revert "…"`, or `Reapply "…"` for the revert of a revert), or that says `This
+/// reverts commit` above the first trailer. In a squash the revert comes below the trailers that it takes back: those count,
+/// as the value that they name was written and is no longer there. A cherry-pick writes the same values again, so it counts.
 pub fn read(message: &str) -> Vec<Recorded> {
-    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    let values = last.lines().filter_map(|line| line.strip_prefix(KEY)?.strip_prefix(": "));
-    let read = |value: &str| -> Option<Recorded> {
-        let (policy, file, line, field, old, new) = serde_json::from_str(value).ok()?;
-        Some(Recorded { policy, file, line, field, old, new })
-    };
-    values.filter_map(read).collect()
+    let mut found = Vec::new();
+    for (at, line) in message.trim_start().lines().enumerate() {
+        if let Some(recorded) = read_line(line) {
+            found.push(recorded);
+        } else if found.is_empty() && takes_back(at, line) {
+            return Vec::new();
+        }
+    }
+    found
+}
+
+fn takes_back(at: usize, line: &str) -> bool {
+    let line = unadorned(line);
+    (at == 0 && ["Revert \"", "Reapply \""].iter().any(|words| line.starts_with(words)))
+        || ["This reverts commit ", "This reverts merge request "].iter().any(|words| line.starts_with(words))
+}
+
+/// One trailer: its key, a colon, a JSON array of exactly our six values.
+fn read_line(line: &str) -> Option<Recorded> {
+    let value = unadorned(line).strip_prefix(KEY)?.strip_prefix(':')?;
+    let (policy, file, line, field, old, new) = serde_json::from_str(value).ok()?;
+    Some(Recorded { policy, file, line, field, old, new })
+}
+
+/// A line without what a squash puts before it: blanks, and one bullet.
+fn unadorned(line: &str) -> &str {
+    let line = line.trim();
+    ["* ", "- "].iter().find_map(|bullet| line.strip_prefix(bullet)).map_or(line, str::trim_start)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::update::edit::Field;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn any_change_reads_back(file in "\\PC{1,20}|[a-z\\n\\r:#]{1,10}", old in "\\PC{0,20}", new in "[a-z0-9.:]{1,20}") {
-            let change = Change { file: file.clone(), line: 7, policy: "web:app".into(), field: Field::Tag, old: old.clone(), new: new.clone() };
-            let message = format!("update app\n\nwhy\n\n{}", write(&[change.clone(), change]));
-            let recorded = Recorded { policy: "web:app".into(), file, line: 7, field: "tag".into(), old, new };
-            prop_assert_eq!(read(&message), vec![recorded.clone(), recorded]);
-        }
-    }
-
-    #[test]
-    fn other_lines_are_not_ours() {
-        assert_eq!(read("update\n\nTagboat-Update: [1]\nSigned-off-by: x\nTagboat-Update: nonsense"), []);
-        assert_eq!(read(""), []);
-    }
-}
+mod tests;

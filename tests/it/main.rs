@@ -40,6 +40,7 @@ mod setup;
 mod showroom;
 mod shrinking;
 mod signatures;
+mod signing;
 mod story;
 mod tenants;
 mod transports;
@@ -84,6 +85,7 @@ fn run_tests() -> ExitCode {
         registries::trials(),
         reliability::trials(),
         signatures::trials(),
+        signing::trials(),
         gates::trials(),
         choices::trials(),
         private::trials(),

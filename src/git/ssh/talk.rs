@@ -26,12 +26,18 @@ pub async fn head(place: &Shell, login: &Ssh, name: &str) -> Result<Option<Commi
     Ok(found)
 }
 
-/// Sends a push's command and pack; the host's report.
-pub async fn push(place: &Shell, login: &Ssh, name: &str, body: Vec<u8>) -> Result<Report, Error> {
+/// Sends what is to be done about what the host says of itself and its refs, and a pack; the host's report on the refs in it.
+pub async fn push<'n>(
+    place: &Shell,
+    login: &Ssh,
+    commands: impl FnOnce(&[u8]) -> Result<(Vec<u8>, Vec<&'n str>), Error>,
+    pack: &[u8],
+) -> Result<Report, Error> {
     let mut session = Session::start(place, login, Service::ReceivePack, REFS_LIMIT + REPORT_LIMIT).await?;
-    lsrefs::advertisement(&session.message().await?, name)?;
+    let (mut body, names) = commands(&session.message().await?)?;
+    body.extend_from_slice(pack);
     session.send(body).await?;
-    let report = report::read(&session.message().await?, name)?;
+    let report = report::read(&session.message().await?, &names)?;
     session.end().await;
     Ok(report)
 }
