@@ -36,6 +36,7 @@ mod private;
 mod races;
 mod registries;
 mod reliability;
+mod rivals;
 mod setup;
 mod showroom;
 mod shrinking;
@@ -84,6 +85,7 @@ fn run_tests() -> ExitCode {
         lists::trials(),
         registries::trials(),
         reliability::trials(),
+        rivals::trials(),
         signatures::trials(),
         signing::trials(),
         gates::trials(),
