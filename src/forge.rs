@@ -11,6 +11,7 @@ mod clients;
 mod error;
 mod gitea;
 mod github;
+mod text;
 mod wire;
 mod words;
 
@@ -252,4 +253,9 @@ impl Forge {
         let limit = self.timeout;
         tokio::time::timeout(limit, operation).await.unwrap_or(Err(Error::Timeout { limit }))
     }
+}
+
+/// The open one of these, when a host refused to open another; else it meant something else.
+fn found_open(requests: Vec<Request>, refusal: Error) -> Result<Request, Error> {
+    requests.into_iter().find(|request| request.state == State::Open).ok_or(refusal)
 }
