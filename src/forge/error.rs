@@ -129,6 +129,14 @@ impl Error {
             || matches!(self, Self::Http { status: 500..=599, .. })
     }
 
+    pub(super) fn unsupported(provider: &'static str, what: &'static str) -> Self {
+        Self::Unsupported { provider, what }
+    }
+
+    pub(super) fn protocol(doing: &'static str, message: &str) -> Self {
+        Self::Protocol { doing, message: message.to_owned() }
+    }
+
     /// Whether the host refused with one of these statuses.
     pub(super) fn is_refused_as(&self, statuses: &[u16]) -> bool {
         matches!(self, Self::Refused { status, .. } if statuses.contains(status))

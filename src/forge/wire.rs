@@ -126,6 +126,11 @@ impl Ask<'_> {
         self
     }
 
+    /// Where it goes.
+    pub fn address(self) -> String {
+        self.url.into()
+    }
+
     /// Sends this along.
     pub fn json(mut self, body: Value) -> Self {
         self.body = Some(body);
@@ -212,6 +217,11 @@ impl Wire {
 }
 
 impl Answer {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.body.trim_ascii().is_empty()
+    }
+
     /// Whether a page follows (RFC 8288).
     fn has_next(&self) -> bool {
         let links = self.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
