@@ -15,11 +15,17 @@ mod error;
 mod gitea;
 mod github;
 mod gitlab;
+mod login;
 mod text;
+mod waits;
 mod wire;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
+pub use login::Login;
 
 use self::address::{Api, Repository};
 use self::wire::Wire;
@@ -42,29 +48,6 @@ pub enum Provider {
     Bitbucket,
     /// Azure DevOps.
     Azure,
-}
-
-/// How to prove who we are to the API. `Debug` prints no secret.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum Login {
-    /// Anonymous.
-    #[default]
-    None,
-    /// A token of the host: personal, of a project, of an app's installation.
-    Token(String),
-    /// As for Git over HTTP; where the API takes no passwords, the password is used as a token.
-    Basic {
-        /// The user's name.
-        username: String,
-        /// The password or token.
-        password: String,
-    },
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::None { "Login::None" } else { "Login(hidden)" })
-    }
 }
 
 /// How commits of a request come onto its target.
