@@ -70,7 +70,7 @@ pub enum State {
     Merged,
     /// Somebody closed it unmerged.
     Closed {
-        /// Who, where the host says it; GitHub does so for the newest request only.
+        /// Who, where the host says it and the login may read it; some say it of the newest request only.
         by: Option<String>,
         /// When, where the host says it.
         at: Option<DateTime<Utc>>,
@@ -157,7 +157,8 @@ impl Forge {
     }
 
     /// Requests from branch `source` to branch `target` of this repository itself (never from a fork), newest first, at most
-    /// [`REQUESTS`]: open, merged and closed ones.
+    /// [`REQUESTS`]: open, merged and closed ones. Gitea can't look for a branch, so there the newest 500 are looked through, and
+    /// no further than the page that holds the first.
     ///
     /// # Errors
     /// The host refuses, can't be reached, or answers something else than its API.
@@ -240,4 +241,12 @@ impl Forge {
 /// The open one of these, when a host refused to open another; else it meant something else.
 fn found_open(requests: Vec<Request>, refusal: Error) -> Result<Request, Error> {
     requests.into_iter().find(|request| request.state == State::Open).ok_or(refusal)
+}
+
+/// What is good to know only: nothing when the login may not read it.
+fn if_allowed<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(error) if error.is_refused_as(&[401, 403, 404]) => Ok(None),
+        answer => answer.map(Some),
+    }
 }

@@ -120,3 +120,15 @@ fn an_address_that_is_given() {
     check("https://git.example.com/acme/fleet", "git.example.com/api", Err("no url such as"));
     check("https://git.example.com/acme/fleet", "https://h/api?x=1", Err("no url such as"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_url_makes_it_leave_the_host(path in "[a-z%2ef./_~@:-]{0,40}") {
+        for provider in [Provider::Github, Provider::Gitlab, Provider::Gitea, Provider::Bitbucket, Provider::Azure] {
+            if let Ok(found) = Repository::find(provider, &format!("https://git.example.com/{path}"), None) {
+                proptest::prop_assert_eq!(found.base.host_str(), Some("git.example.com"));
+                proptest::prop_assert!(found.base.scheme() == "https" && !found.name.contains('/'));
+            }
+        }
+    }
+}

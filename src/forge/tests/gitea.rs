@@ -43,17 +43,19 @@ fn message(text: &str) -> Value {
 fn a_list_holds_what_is_ours() {
     let head = |label: &str, name: &str, repo: i64| json!({"head": {"label": label, "ref": name, "sha": HEAD, "repo_id": repo}});
     let first = json!([
-        pull(9, "open", json!({"labels": [{"id": 3, "name": "images", "color": "ededed"}]})),
-        pull(8, "open", head("other", "other", 42)),
-        pull(7, "open", head("tagboat/fleet", "tagboat/fleet", 43)),
+        pull(12, "open", head("other", "other", 42)),
+        pull(11, "open", head("tagboat/fleet", "tagboat/fleet", 43)),
+        pull(10, "open", json!({"base": {"label": "next", "ref": "next", "sha": HEAD, "repo_id": 42}})),
     ]);
     let second = json!([
+        pull(9, "open", json!({"labels": [{"id": 3, "name": "images", "color": "ededed"}]})),
         pull(6, "closed", head("tagboat/fleet", "refs/pull/6/head", 42)),
         pull(5, "closed", json!({"merged": true, "merged_at": "2026-11-19T08:00:00Z"})),
     ]);
+    // A third page could only hold older ones.
     let calls = vec![
         call(LIST).answers(200, first).header("link", NEXT),
-        call(&LIST.replace("&page=1", "&page=2")).answers(200, second),
+        call(&LIST.replace("&page=1", "&page=2")).answers(200, second).header("link", NEXT),
     ];
     let found = lists(GITEA, calls).unwrap();
     assert_eq!(outline(&found), [(9, "open"), (6, "closed"), (5, "merged")]);
@@ -76,11 +78,28 @@ fn who_closed_the_newest_is_asked() {
 }
 
 #[test]
+fn a_token_that_may_not_read_who_it_was() {
+    let scope = message("token does not have at least one of required scope(s): [read:issue]");
+    let calls = vec![
+        call(LIST).answers(200, json!([pull(9, "closed", json!({}))])),
+        call("GET /api/v1/repos/acme/fleet/issues/9/timeline").answers(403, scope),
+    ];
+    assert_eq!(closed(&lists(GITEA, calls).unwrap()[0]), (None, None));
+}
+
+#[test]
 fn a_request_is_opened_once() {
     let found = opens(GITEA, vec![opening().answers(201, pull(7, "open", json!({"labels": null})))]).unwrap();
     assert_eq!(found.number, 7);
     let exists = message("pull request already exists for these targets [id: 3, issue_id: 6]");
-    let calls = vec![opening().answers(409, exists), call(LIST).answers(200, json!([pull(6, "open", json!({}))]))];
+    // The one that somebody opened again.
+    let calls = vec![
+        opening().answers(409, exists),
+        call(LIST).answers(200, json!([pull(8, "closed", json!({}))])).header("link", NEXT),
+        call(&LIST.replace("&page=1", "&page=2"))
+            .answers(200, json!([pull(6, "open", json!({}))]))
+            .header("link", NEXT),
+    ];
     assert_eq!(opens(GITEA, calls).unwrap().number, 6);
 }
 
@@ -143,6 +162,7 @@ fn it_merges_by_itself() {
     check(200, "", Ok(()));
     check(409, "pull request is already scheduled to auto merge when checks succeed [pull_id: 7]", Ok(()));
     check(405, "Please try again later", Err(false));
+    check(405, "The PR is already merged", Ok(()));
     check(405, "User not allowed to merge PR", Err(true));
     check(409, "head out of date", Err(false));
 }

@@ -86,6 +86,16 @@ fn who_closed_the_newest_is_asked() {
 }
 
 #[test]
+fn a_token_that_may_not_read_who_it_was() {
+    let calls = vec![
+        call(LIST).answers(200, json!([pull(9, "closed", json!({}))])),
+        call("GET /api/v3/repos/acme/fleet/issues/9")
+            .answers(403, json!({"message": "Resource not accessible by personal access token"})),
+    ];
+    assert_eq!(closed(&lists(ENTERPRISE, calls).unwrap()[0]), (None, None));
+}
+
+#[test]
 fn pages_are_read_until_enough_is_found() {
     let next = |page: u32| {
         format!("<{{origin}}/api/v3/repositories/42/pulls?page={page}>; rel=\"next\", <{{origin}}/x>; rel=\"last\"")

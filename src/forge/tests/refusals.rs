@@ -30,7 +30,7 @@ fn who_has_to_act() {
     let said = |status: u16| move |call: Call| call.answers(status, json!({"message": format!("as it is {status}")}));
     refused(said(401), USER, "refused to list the merge requests (http 401: as it is 401); check the secret");
     refused(said(403), USER, "(http 403: as it is 403); check the rights of the secret's user or token");
-    refused(said(404), USER, "(http 404: as it is 404); check the url, and the rights");
+    refused(said(404), USER, "(http 404: as it is 404); check the url and the branches, and the rights");
     refused(said(400), USER, "(http 400: as it is 400)");
     refused(said(422), USER, "(http 422: as it is 422)");
     refused(said(429), later(None), "wants fewer calls to its api (http 429: as it is 429)");
