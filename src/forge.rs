@@ -50,7 +50,7 @@ pub enum Provider {
     Azure,
 }
 
-/// How commits of a request come onto its target.
+/// How commits of a request come onto its target. On GitLab the project says whether it merges or rebases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MergeMethod {
     /// By a merge commit.

@@ -20,6 +20,7 @@ mod commands;
 mod demo;
 mod drift;
 mod explained;
+mod forges;
 mod gates;
 mod generated;
 mod holds;
@@ -102,6 +103,7 @@ fn run_tests() -> ExitCode {
         outages::trials(),
         leaders::trials(),
         transports::trials(),
+        forges::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
