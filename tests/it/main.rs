@@ -84,6 +84,7 @@ fn run_tests() -> ExitCode {
         loop_one::trials(),
         lists::trials(),
         registries::trials(),
+        forges::trials(),
         reliability::trials(),
         signatures::trials(),
         signing::trials(),
@@ -103,7 +104,6 @@ fn run_tests() -> ExitCode {
         outages::trials(),
         leaders::trials(),
         transports::trials(),
-        forges::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
