@@ -20,6 +20,7 @@ mod commands;
 mod demo;
 mod drift;
 mod explained;
+mod forges;
 mod gates;
 mod generated;
 mod holds;
@@ -84,6 +85,7 @@ fn run_tests() -> ExitCode {
         loop_one::trials(),
         lists::trials(),
         registries::trials(),
+        forges::trials(),
         reliability::trials(),
         rivals::trials(),
         signatures::trials(),
