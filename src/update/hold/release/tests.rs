@@ -14,11 +14,12 @@ fn hold(policy: &str, value: &str) -> HoldStatus {
         at: chrono::DateTime::UNIX_EPOCH,
         commit: "0".repeat(40).parse().unwrap(),
         reason: "why".into(),
+        request: None,
     }
 }
 
 fn released(policy: &str, value: &str) -> ReleasedStatus {
-    ReleasedStatus { policy: policy.into(), value: value.into() }
+    ReleasedStatus { policy: policy.into(), value: value.into(), request: None }
 }
 
 #[test]
