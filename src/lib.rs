@@ -32,6 +32,7 @@ pub mod leading;
 
 pub mod registry;
 pub mod git;
+pub mod forge;
 pub mod cluster;
 pub mod kustomize;
 pub mod http;

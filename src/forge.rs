@@ -1,0 +1,255 @@
+//! SHELL: the APIs by which Git hosts speak of pull requests (GitLab: merge requests). Goes in: a repository's URL, a login, what a
+//! request should be. Comes out: the requests that there are, and how each is. Decides nothing; no secret in any text.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+mod address;
+mod clients;
+mod error;
+mod gitea;
+mod github;
+mod wire;
+mod words;
+
+pub use error::Error;
+
+use self::address::{Api, Repository};
+use self::wire::Wire;
+use crate::reach::Way;
+use crate::revision::CommitId;
+
+/// The most requests of one pair of branches that are listed.
+pub const REQUESTS: usize = 20;
+
+/// Whose API the host speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Provider {
+    /// github.com, ghe.com, GitHub Enterprise Server.
+    Github,
+    /// gitlab.com or any other GitLab.
+    Gitlab,
+    /// Gitea, Forgejo.
+    Gitea,
+    /// Bitbucket: Cloud on bitbucket.org, else Data Center.
+    Bitbucket,
+    /// Azure DevOps.
+    Azure,
+}
+
+impl Provider {
+    /// Its name as people know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Gitea => "gitea",
+            Self::Bitbucket => "bitbucket",
+            Self::Azure => "azure devops",
+        }
+    }
+}
+
+/// How to prove who we are to the API. `Debug` prints no secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Login {
+    /// Anonymous.
+    #[default]
+    None,
+    /// A token of the host: personal, of a project, of an app's installation.
+    Token(String),
+    /// As for Git over HTTP; where the API takes no passwords, the password is used as a token.
+    Basic {
+        /// The user's name.
+        username: String,
+        /// The password or token.
+        password: String,
+    },
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::None { "Login::None" } else { "Login(hidden)" })
+    }
+}
+
+/// How commits of a request come onto its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MergeMethod {
+    /// By a merge commit.
+    Merge,
+    /// As one commit.
+    Squash,
+    /// Each of them, on top.
+    Rebase,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It waits.
+    Open,
+    /// It is on the target.
+    Merged,
+    /// Somebody closed it unmerged.
+    Closed {
+        /// Who, where the host says it; GitHub does so for the newest request only.
+        by: Option<String>,
+        /// When, where the host says it.
+        at: Option<DateTime<Utc>>,
+    },
+}
+
+/// A request as the host has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its number in the repository (GitLab: `iid`).
+    pub number: u64,
+    /// Its page for a browser.
+    pub url: String,
+    /// What became of it.
+    pub state: State,
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub body: String,
+    /// The names of its labels; empty where the host has none.
+    pub labels: Vec<String>,
+    /// The last commit of its source, where the host says it in full.
+    pub head: Option<CommitId>,
+    /// Whether the host is told to merge it by itself, as far as it tells us.
+    pub auto_merge: bool,
+    /// What its host needs beside the number: GitHub's node id, a version for a later change.
+    handle: String,
+}
+
+/// What a request should be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The branch with the commits, by its short name.
+    pub source: &'a str,
+    /// The branch that they should come to, by its short name.
+    pub target: &'a str,
+    /// One line; cut where it is longer than the host allows.
+    pub title: &'a str,
+    /// The description; cut where it is longer than the host allows.
+    pub body: &'a str,
+    /// Labels to have. Others that people gave stay.
+    pub labels: &'a [String],
+    /// Merge as soon as the host's rules allow it. `None` leaves what a person may have set.
+    pub auto_merge: Option<MergeMethod>,
+}
+
+/// A repository at a host's API. Cheap to clone.
+#[derive(Clone)]
+pub struct Forge {
+    provider: Provider,
+    repository: Repository,
+    wire: Wire,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Forge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let repository = &self.repository;
+        f.debug_struct("Forge")
+            .field("provider", &self.provider)
+            .field("repository", repository)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Forge {
+    /// `url` is the repository's for Git (`https://`, `http://`, `ssh://`, `user@host:path`); `base` the API's address where it
+    /// is not at the host's usual place. `timeout` is the limit of one operation, whatever number of calls it takes.
+    ///
+    /// # Errors
+    /// The URL is none of this provider, `base` is no address or lets the login pass in the open although `url` does not, or
+    /// the login fits no header.
+    pub fn new(
+        provider: Provider,
+        url: &str,
+        base: Option<&str>,
+        login: Login,
+        way: &Way,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
+        let repository = Repository::find(provider, url, base)?;
+        let wire = Wire::new(&repository, &login, way)?;
+        Ok(Self { provider, repository, wire, timeout })
+    }
+
+    /// Requests from branch `source` to branch `target` of this repository itself (never from a fork), newest first, at most
+    /// [`REQUESTS`]: open, merged and closed ones.
+    ///
+    /// # Errors
+    /// The host refuses, can't be reached, or answers something else than its API.
+    pub async fn requests(&self, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+        self.limited(async {
+            match self.repository.api {
+                Api::Github => github::requests(self, source, target).await,
+                Api::Gitea => gitea::requests(self, source, target).await,
+                _ => Err(self.unsupported()),
+            }
+        })
+        .await
+    }
+
+    /// Opens a request with its title and body, or finds the one that is open already. Labels and auto-merge come by
+    /// [`Forge::update`] with what this returned, so that their failure loses nothing. Never called again by itself.
+    ///
+    /// # Errors
+    /// The host refuses, can't be reached (the request may be there then: list again), or answers something else than its API.
+    pub async fn open(&self, wanted: &Wanted<'_>) -> Result<Request, Error> {
+        self.limited(async {
+            match self.repository.api {
+                Api::Github => github::open(self, wanted).await,
+                Api::Gitea => gitea::open(self, wanted).await,
+                _ => Err(self.unsupported()),
+            }
+        })
+        .await
+    }
+
+    /// Brings title, body, labels and auto-merge of an open request to what is wanted, with no call for what is so already.
+    /// Auto-merge that the host finds pointless, as nothing stands in the way, merges at once.
+    ///
+    /// # Errors
+    /// As for the others. All that can be done is done; then [`Error::Unsupported`] says what this host does not have.
+    pub async fn update(&self, request: &Request, wanted: &Wanted<'_>) -> Result<(), Error> {
+        self.limited(async {
+            match self.repository.api {
+                Api::Github => github::update(self, request, wanted).await,
+                Api::Gitea => gitea::update(self, request, wanted).await,
+                _ => Err(self.unsupported()),
+            }
+        })
+        .await
+    }
+
+    /// Says why in a comment, then closes the request unmerged.
+    ///
+    /// # Errors
+    /// As for the others.
+    pub async fn close(&self, request: &Request, comment: &str) -> Result<(), Error> {
+        self.limited(async {
+            match self.repository.api {
+                Api::Github => github::close(self, request, comment).await,
+                Api::Gitea => gitea::close(self, request, comment).await,
+                _ => Err(self.unsupported()),
+            }
+        })
+        .await
+    }
+
+    fn unsupported(&self) -> Error {
+        Error::Unsupported { provider: self.provider.name(), what: "pull requests" }
+    }
+
+    async fn limited<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let limit = self.timeout;
+        tokio::time::timeout(limit, operation).await.unwrap_or(Err(Error::Timeout { limit }))
+    }
+}
