@@ -270,12 +270,8 @@ impl Proposing<'_> {
         let (words, wrong) = text::words(templates(spec), &occasion, &batch.changes, proposal::room(spec.provider));
         batch.note_wrong_templates(wrong, "; the request has the usual words instead");
         let open = proposal::open(&host.seen);
-        let step = proposal::step(
-            open.and_then(|at| host.seen.get(at)),
-            &words,
-            &spec.labels,
-            spec.auto_merge.is_some(),
-        );
+        let step =
+            proposal::step(open.and_then(|at| host.seen.get(at)), &words, &spec.labels, spec.auto_merge.is_some());
         let (title, body) = match &step {
             Step::Nothing => return,
             Step::Open => (&words.title, &words.body),

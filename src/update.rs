@@ -338,7 +338,8 @@ pub(crate) async fn make(
         let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
         let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
         let (targets, target, refused) = (&*targets, &*target, &**refused);
-        let look = Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked, refused };
+        let look =
+            Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked, refused };
         look.hold_back(&mut batch)?;
         let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {

@@ -3,9 +3,7 @@
 
 use crate::api::ImageUpdate;
 use crate::api::condition::Reason;
-use crate::api::image_update::{
-    AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus,
-};
+use crate::api::image_update::{AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus};
 use crate::context::{Context, Grounded, requested_at};
 use crate::failure::{Failure, chain};
 use crate::forge::{self, Forge, Login, MergeMethod, Provider, Wanted};
@@ -93,12 +91,7 @@ impl Host {
     }
 
     /// Closes a request that has become pointless. Its trailers are taken away before, so that nobody takes it for a person's no.
-    pub(super) async fn close(
-        &self,
-        at: usize,
-        (source, target): (&str, &str),
-        farewell: &str,
-    ) -> Result<(), Failure> {
+    pub(super) async fn close(&self, at: usize, (source, target): (&str, &str), farewell: &str) -> Result<(), Failure> {
         let Some(request) = self.requests.get(at) else { return Ok(()) };
         let body = text::without_record(&request.body);
         let wanted = Wanted { source, target, title: &request.title, body: &body, labels: &[], auto_merge: None };

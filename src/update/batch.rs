@@ -258,11 +258,8 @@ impl Batch {
 
     /// Notes what is wrong with templates of a pull request; `instead` says what became of it.
     pub fn note_wrong_templates(&mut self, wrong: Vec<(&'static str, String)>, instead: &str) {
-        let problem = |(field, reason)| Problem {
-            file: request_template(field),
-            line: 0,
-            reason: format!("{reason}{instead}"),
-        };
+        let problem =
+            |(field, reason)| Problem { file: request_template(field), line: 0, reason: format!("{reason}{instead}") };
         self.problems.extend(wrong.into_iter().map(problem));
     }
 

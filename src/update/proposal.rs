@@ -127,7 +127,8 @@ pub fn refused(requests: &[Request], is_cut: bool, told: &[HoldStatus]) -> Vec<R
     let mut seen: BTreeSet<(String, String, String, String)> = BTreeSet::new();
     for request in requests {
         let recorded = trailers::lines(&request.body);
-        let had: Vec<_> = seen.iter().map(|(file, policy, field, _)| (file.clone(), policy.clone(), field.clone())).collect();
+        let had: Vec<_> =
+            seen.iter().map(|(file, policy, field, _)| (file.clone(), policy.clone(), field.clone())).collect();
         for recorded in recorded {
             let Recorded { file, policy, field, new, .. } = recorded.clone();
             let is_latest = !had.contains(&(file.clone(), policy.clone(), field.clone()));
