@@ -7,10 +7,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 mod address;
+mod azure;
+mod bitbucket;
 mod clients;
+mod data_center;
 mod error;
 mod gitea;
 mod github;
+mod gitlab;
+mod text;
 mod wire;
 mod words;
 
@@ -37,19 +42,6 @@ pub enum Provider {
     Bitbucket,
     /// Azure DevOps.
     Azure,
-}
-
-impl Provider {
-    /// Its name as people know it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Github => "github",
-            Self::Gitlab => "gitlab",
-            Self::Gitea => "gitea",
-            Self::Bitbucket => "bitbucket",
-            Self::Azure => "azure devops",
-        }
-    }
 }
 
 /// How to prove who we are to the API. `Debug` prints no secret.
@@ -191,7 +183,10 @@ impl Forge {
             match self.repository.api {
                 Api::Github => github::requests(self, source, target).await,
                 Api::Gitea => gitea::requests(self, source, target).await,
-                _ => Err(self.unsupported()),
+                Api::Gitlab => gitlab::requests(self, source, target).await,
+                Api::BitbucketCloud => bitbucket::requests(self, source, target).await,
+                Api::BitbucketDataCenter => data_center::requests(self, source, target).await,
+                Api::Azure => azure::requests(self, source, target).await,
             }
         })
         .await
@@ -207,7 +202,10 @@ impl Forge {
             match self.repository.api {
                 Api::Github => github::open(self, wanted).await,
                 Api::Gitea => gitea::open(self, wanted).await,
-                _ => Err(self.unsupported()),
+                Api::Gitlab => gitlab::open(self, wanted).await,
+                Api::BitbucketCloud => bitbucket::open(self, wanted).await,
+                Api::BitbucketDataCenter => data_center::open(self, wanted).await,
+                Api::Azure => azure::open(self, wanted).await,
             }
         })
         .await
@@ -223,7 +221,10 @@ impl Forge {
             match self.repository.api {
                 Api::Github => github::update(self, request, wanted).await,
                 Api::Gitea => gitea::update(self, request, wanted).await,
-                _ => Err(self.unsupported()),
+                Api::Gitlab => gitlab::update(self, request, wanted).await,
+                Api::BitbucketCloud => bitbucket::update(self, request, wanted).await,
+                Api::BitbucketDataCenter => data_center::update(self, request, wanted).await,
+                Api::Azure => azure::update(self, request, wanted).await,
             }
         })
         .await
@@ -238,18 +239,22 @@ impl Forge {
             match self.repository.api {
                 Api::Github => github::close(self, request, comment).await,
                 Api::Gitea => gitea::close(self, request, comment).await,
-                _ => Err(self.unsupported()),
+                Api::Gitlab => gitlab::close(self, request, comment).await,
+                Api::BitbucketCloud => bitbucket::close(self, request, comment).await,
+                Api::BitbucketDataCenter => data_center::close(self, request, comment).await,
+                Api::Azure => azure::close(self, request, comment).await,
             }
         })
         .await
-    }
-
-    fn unsupported(&self) -> Error {
-        Error::Unsupported { provider: self.provider.name(), what: "pull requests" }
     }
 
     async fn limited<T>(&self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let limit = self.timeout;
         tokio::time::timeout(limit, operation).await.unwrap_or(Err(Error::Timeout { limit }))
     }
+}
+
+/// The open one of these, when a host refused to open another; else it meant something else.
+fn found_open(requests: Vec<Request>, refusal: Error) -> Result<Request, Error> {
+    requests.into_iter().find(|request| request.state == State::Open).ok_or(refusal)
 }

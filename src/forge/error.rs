@@ -128,4 +128,27 @@ impl Error {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Protocol { .. })
             || matches!(self, Self::Http { status: 500..=599, .. })
     }
+
+    pub(super) fn unsupported(provider: &'static str, what: &'static str) -> Self {
+        Self::Unsupported { provider, what }
+    }
+
+    pub(super) fn protocol(doing: &'static str, message: &str) -> Self {
+        Self::Protocol { doing, message: message.to_owned() }
+    }
+
+    /// Whether the host refused with one of these statuses.
+    pub(super) fn is_refused_as(&self, statuses: &[u16]) -> bool {
+        matches!(self, Self::Refused { status, .. } if statuses.contains(status))
+    }
+
+    /// Of a refusal that passes by itself: the host is still at it, or somebody changed the request meanwhile.
+    pub(super) fn passing(self, statuses: &[u16]) -> Self {
+        match self {
+            Self::Refused { status, doing, words } if statuses.contains(&status) => {
+                Self::Http { status, doing, after: None, words }
+            }
+            other => other,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,8 +52,7 @@ pub struct Ask<'a> {
 
 /// A successful answer.
 pub struct Answer {
-    /// Its headers.
-    pub headers: HeaderMap,
+    headers: HeaderMap,
     body: Vec<u8>,
     doing: &'static str,
 }
@@ -90,8 +89,30 @@ impl Wire {
         Ask { wire: self, method, url, body: None, doing }
     }
 
+    /// Reads pages by number until `take` wants no more, the host has no more, or `limit` of them are read.
+    ///
+    /// # Errors
+    /// As for [`Ask::send`].
+    pub async fn pages<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        path: &[&str],
+        query: &[(&str, &str)],
+        limit: usize,
+        mut take: impl FnMut(Vec<T>) -> bool,
+    ) -> Result<(), Error> {
+        for page in 1..=limit {
+            let ask = self.ask(Method::GET, doing, path).query(query).query(&[("page", &page.to_string())]);
+            let answer = ask.send().await?;
+            if !take(answer.read()?) || !answer.has_next() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The words of others without our secrets, fit for an error.
-    fn printable(&self, text: &str) -> String {
+    pub fn printable(&self, text: &str) -> String {
         let hidden =
             self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "(hidden)"));
         printable(&hidden, WORDS_LIMIT)
@@ -103,6 +124,11 @@ impl Ask<'_> {
     pub fn query(mut self, pairs: &[(&str, &str)]) -> Self {
         self.url.query_pairs_mut().extend_pairs(pairs);
         self
+    }
+
+    /// Where it goes.
+    pub fn address(self) -> String {
+        self.url.into()
     }
 
     /// Sends this along.
@@ -191,6 +217,17 @@ impl Wire {
 }
 
 impl Answer {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.body.trim_ascii().is_empty()
+    }
+
+    /// Whether a page follows (RFC 8288).
+    fn has_next(&self) -> bool {
+        let links = self.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+        links.flat_map(|value| value.split(',')).any(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))
+    }
+
     /// The answer as JSON.
     ///
     /// # Errors
