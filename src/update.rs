@@ -102,7 +102,9 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     };
     let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
     memory.progress.failures = if failure.is_some() { memory.progress.failures + 1 } else { 0 };
-    if let Some(left) = memory.proposing.next_look(&update, &context, &status, now) {
+    if failure.is_none()
+        && let Some(left) = memory.proposing.next_look(&update, &context, &status, now)
+    {
         again = again.min(left);
     }
     context.metrics.reconciled("ImageUpdate", failure.map(|failure| failure.reason));

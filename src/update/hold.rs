@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::edit::Field;
 use super::edit::values::Place;
 use super::proposal::Refused;
+use super::proposal::said::Said;
 use super::trailers::Recorded;
 use crate::api::image_policy::OnRevert;
 use crate::api::image_update::{ChangeStatus, HoldStatus};
@@ -204,9 +205,9 @@ impl Asked {
     /// value for this place. `head` stands for a last commit that is not known.
     pub fn refused(&self, refused: &[Refused], head: &CommitId) -> Option<HoldStatus> {
         let Place { policy, field, .. } = &self.place;
-        let is_here = |r: &&Refused| r.file == self.file && r.policy == *policy && r.field == field.to_string();
-        let is_it = |r: &&Refused| r.value == self.choice || (self.on_revert == OnRevert::Hold && r.is_latest);
-        let refused = refused.iter().filter(is_here).find(is_it)?;
+        let asked = Said::of(&self.file, policy, &field.to_string(), &self.choice);
+        let is_any = |r: &Refused| self.on_revert == OnRevert::Hold && r.is_latest && r.said.place == asked.place;
+        let refused = refused.iter().find(|r| r.said == asked || is_any(r))?;
         let commit = refused.commit.clone().unwrap_or_else(|| head.clone());
         let hold = self.status(refused.by.clone(), refused.at, commit, refused.reason.clone());
         Some(HoldStatus { request: Some(refused.url.clone()), ..hold })

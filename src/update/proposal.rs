@@ -11,8 +11,10 @@ use crate::api::image_update::{HoldStatus, PullRequestProvider, PullRequestState
 use crate::failure::Failure;
 use crate::revision::CommitId;
 
+pub mod said;
 pub mod text;
 
+use said::Said;
 use text::Words;
 
 /// Who closed a request, where the host does not say it.
@@ -67,14 +69,8 @@ pub struct Proposal {
 /// A value that a person said no to, by closing the newest request that had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The file, from the repository's root.
-    pub file: String,
-    /// The policy, `namespace:name`.
-    pub policy: String,
-    /// Which part of the image.
-    pub field: String,
-    /// The value.
-    pub value: String,
+    /// The value and its place.
+    pub said: Said,
     /// Whether no newer request had any value for this place.
     pub is_latest: bool,
     /// Who.
@@ -90,7 +86,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn of(request: &Request, recorded: Recorded, told: &[HoldStatus]) -> Option<Self> {
+    fn of(request: &Request, said: Said, told: &[HoldStatus]) -> Option<Self> {
         let State::Closed { by, at } = &request.state else { return None };
         // Some hosts say it only for a while.
         let told = told.iter().find(|hold| hold.request.as_ref() == Some(&request.url));
@@ -98,17 +94,13 @@ impl Refused {
         let at = at.or_else(|| told.map(|hold| hold.at)).unwrap_or_default();
         let by = crate::failure::printable(&by, 100);
         let reason = format!("pull request {} was closed unmerged by {by} ({})", request.number, request.url);
-        let Recorded { policy, file, field, new, .. } = recorded;
         let (commit, url) = (request.head.clone(), request.url.clone());
-        Some(Self { file, policy, field, value: new, is_latest: true, by, at, commit, reason, url })
+        Some(Self { said, is_latest: true, by, at, commit, reason, url })
     }
 
-    fn still(hold: &HoldStatus, url: &str) -> Self {
+    fn still(hold: &HoldStatus, said: Said, url: &str) -> Self {
         Self {
-            file: hold.file.clone(),
-            policy: hold.policy.clone(),
-            field: hold.field.clone(),
-            value: hold.value.clone(),
+            said,
             is_latest: true,
             by: hold.by.clone(),
             at: hold.at,
@@ -121,27 +113,26 @@ impl Refused {
 
 /// What people said no to. `requests` are the newest ones of the branch, the newest first; `told` are the holds that the status
 /// tells of, which count where the host lists no further back (`is_cut`). Of each value the newest request that had it decides;
-/// one that we closed ourselves has no trailers any more.
+/// one that we closed ourselves says nothing any more.
 pub fn refused(requests: &[Request], is_cut: bool, told: &[HoldStatus]) -> Vec<Refused> {
     let mut found: Vec<Refused> = Vec::new();
-    let mut seen: BTreeSet<(String, String, String, String)> = BTreeSet::new();
+    let (mut values, mut places): (BTreeSet<String>, BTreeSet<String>) = Default::default();
     for request in requests {
-        let recorded = trailers::lines(&request.body);
-        let had: Vec<_> =
-            seen.iter().map(|(file, policy, field, _)| (file.clone(), policy.clone(), field.clone())).collect();
-        for recorded in recorded {
-            let Recorded { file, policy, field, new, .. } = recorded.clone();
-            let is_latest = !had.contains(&(file.clone(), policy.clone(), field.clone()));
-            if seen.insert((file, policy, field, new)) {
-                found.extend(Refused::of(request, recorded, told).map(|refused| Refused { is_latest, ..refused }));
-            }
+        let all = said::read(&request.body);
+        for said in all.iter().filter(|said| !values.contains(&said.value)) {
+            let is_latest = !places.contains(&said.place);
+            found.extend(Refused::of(request, said.clone(), told).map(|refused| Refused { is_latest, ..refused }));
+        }
+        for said in all {
+            values.insert(said.value);
+            places.insert(said.place);
         }
     }
     for hold in told.iter().filter(|_| is_cut) {
         let Some(url) = &hold.request else { continue };
-        let HoldStatus { file, policy, field, value, .. } = hold.clone();
-        if requests.iter().all(|request| request.url != *url) && seen.insert((file, policy, field, value)) {
-            found.push(Refused::still(hold, url));
+        let said = Said::of(&hold.file, &hold.policy, &hold.field, &hold.value);
+        if requests.iter().all(|request| request.url != *url) && values.insert(said.value.clone()) {
+            found.push(Refused::still(hold, said, url));
         }
     }
     found

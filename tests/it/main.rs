@@ -33,6 +33,7 @@ mod outages;
 mod parts_work;
 mod policies;
 mod private;
+mod proposals;
 mod races;
 mod registries;
 mod reliability;
@@ -102,6 +103,7 @@ fn run_tests() -> ExitCode {
         outages::trials(),
         leaders::trials(),
         transports::trials(),
+        proposals::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

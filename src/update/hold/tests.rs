@@ -223,10 +223,7 @@ proptest! {
 #[test]
 fn a_closed_request_holds_what_it_had() {
     let refused = |value: &str, is_latest| Refused {
-        file: "app.yaml".into(),
-        policy: "web:app".into(),
-        field: "tag".into(),
-        value: value.into(),
+        said: Said::of("app.yaml", "web:app", "tag", value),
         is_latest,
         by: "Ann".into(),
         at: DateTime::UNIX_EPOCH,
@@ -241,6 +238,7 @@ fn a_closed_request_holds_what_it_had() {
     assert_eq!(held(SkipTag, "3", refused("2", true)), None, "something newer");
     assert_eq!(held(Hold, "3", refused("2", true)).unwrap().value, "3");
     assert_eq!(held(Hold, "3", refused("2", false)), None, "a later request was not closed");
-    assert_eq!(held(SkipTag, "2", Refused { field: "digest".into(), ..refused("2", true) }), None);
-    assert_eq!(held(SkipTag, "2", Refused { file: "b.yaml".into(), ..refused("2", true) }), None);
+    for said in [Said::of("app.yaml", "web:app", "digest", "2"), Said::of("b.yaml", "web:app", "tag", "2")] {
+        assert_eq!(held(Hold, "2", Refused { said, ..refused("2", true) }), None, "another place");
+    }
 }

@@ -7,6 +7,7 @@ use super::super::edit::Change;
 use super::super::link::Pages;
 use super::super::message::{self, Occasion};
 use super::super::trailers;
+use super::said;
 use crate::failure::printable;
 
 /// The trailer by which a description is known as ours and unchanged; its value stands for title and text.
@@ -72,17 +73,9 @@ pub fn words(
 }
 
 fn assemble(title: String, text: &str, changes: &[Change], room: usize) -> Words {
-    let all = trailers::write(changes);
     // A file's name must not end the comment; JSON may escape any character.
-    let all = all.replace(END, "--\\u003e");
-    let mut kept = String::new();
-    for line in all.lines() {
-        if kept.len() + line.len() > room * 3 / 4 {
-            break;
-        }
-        kept.push_str(line);
-        kept.push('\n');
-    }
+    let kept = said::write(changes, room * 3 / 4).replace(END, "--\\u003e");
+    let all = trailers::write(changes);
     let mut hash = Sha256::new();
     for part in [title.as_bytes(), text.as_bytes(), all.as_bytes()] {
         hash.update(part.len().to_be_bytes());
@@ -146,7 +139,7 @@ pub fn has_mark(body: &str, mark: &str) -> bool {
 pub fn without_record(body: &str) -> String {
     let is_ours = |line: &str| {
         let line = line.trim();
-        line.starts_with(TEXT) || line.starts_with(trailers::KEY)
+        [TEXT, trailers::KEY, said::KEYS].iter().any(|key| line.starts_with(key))
     };
     let kept: Vec<&str> = body.lines().filter(|line| !is_ours(line)).collect();
     let text = kept.join("\n");
