@@ -15,11 +15,17 @@ mod error;
 mod gitea;
 mod github;
 mod gitlab;
+mod login;
 mod text;
+mod waits;
 mod wire;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
+pub use login::Login;
 
 use self::address::{Api, Repository};
 use self::wire::Wire;
@@ -44,30 +50,7 @@ pub enum Provider {
     Azure,
 }
 
-/// How to prove who we are to the API. `Debug` prints no secret.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum Login {
-    /// Anonymous.
-    #[default]
-    None,
-    /// A token of the host: personal, of a project, of an app's installation.
-    Token(String),
-    /// As for Git over HTTP; where the API takes no passwords, the password is used as a token.
-    Basic {
-        /// The user's name.
-        username: String,
-        /// The password or token.
-        password: String,
-    },
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::None { "Login::None" } else { "Login(hidden)" })
-    }
-}
-
-/// How commits of a request come onto its target.
+/// How commits of a request come onto its target. On GitLab the project says whether it merges or rebases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MergeMethod {
     /// By a merge commit.
@@ -87,7 +70,7 @@ pub enum State {
     Merged,
     /// Somebody closed it unmerged.
     Closed {
-        /// Who, where the host says it; GitHub does so for the newest request only.
+        /// Who, where the host says it and the login may read it; some say it of the newest request only.
         by: Option<String>,
         /// When, where the host says it.
         at: Option<DateTime<Utc>>,
@@ -174,7 +157,8 @@ impl Forge {
     }
 
     /// Requests from branch `source` to branch `target` of this repository itself (never from a fork), newest first, at most
-    /// [`REQUESTS`]: open, merged and closed ones.
+    /// [`REQUESTS`]: open, merged and closed ones. Gitea can't look for a branch, so there the newest 500 are looked through, and
+    /// no further than the page that holds the first.
     ///
     /// # Errors
     /// The host refuses, can't be reached, or answers something else than its API.
@@ -257,4 +241,12 @@ impl Forge {
 /// The open one of these, when a host refused to open another; else it meant something else.
 fn found_open(requests: Vec<Request>, refusal: Error) -> Result<Request, Error> {
     requests.into_iter().find(|request| request.state == State::Open).ok_or(refusal)
+}
+
+/// What is good to know only: nothing when the login may not read it.
+fn if_allowed<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(error) if error.is_refused_as(&[401, 403, 404]) => Ok(None),
+        answer => answer.map(Some),
+    }
 }

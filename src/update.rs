@@ -3,6 +3,7 @@
 //! 1. choices of the namespace's policies  2. batch window  3. marked and targeted files of the head (git, from the mirror)
 //! 4. edits (pure)  5. message (pure)  6. commit (git, no network)  7. compare-and-swap push (git, one request);
 //!    the branch moved: read it again and go back to 3  8. status, event (pure, cluster)  9. wake loop two
+//!
 //! What goes to another branch than the one that is read is a proposal: `proposing.rs`.
 
 use std::collections::BTreeMap;

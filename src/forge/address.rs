@@ -92,12 +92,14 @@ impl Cloned {
                     None => rest.split_once(':'),
                 });
                 let Some((host, path)) = parts else { return refuse(unfit) };
-                (true, false, host.to_owned(), path.split('/').map(str::to_owned).collect())
+                // Azure DevOps shows blanks as %20 in this form too.
+                let path = path.split('/').map(decoded).collect::<Result<Vec<_>, _>>()?;
+                (true, false, host.to_owned(), path)
             }
         };
         let path: Vec<String> = path.into_iter().filter(|part| !part.is_empty()).collect();
-        if host.is_empty() || path.iter().any(|part| part == "." || part == ".." || part.chars().any(char::is_control))
-        {
+        let is_odd = |part: &String| part == "." || part == ".." || part.contains(|c: char| c == '/' || c.is_control());
+        if host.is_empty() || path.iter().any(is_odd) {
             return refuse(unfit);
         }
         // The hosts' other doors for SSH.
@@ -264,3 +266,6 @@ fn decoded(text: &str) -> Result<String, Error> {
     }
     String::from_utf8(bytes).or_else(|_| refuse("its url is not UTF-8"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,9 +150,11 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
     if let Some(Request { number, state: State::Closed { by, .. }, .. }) = found.first_mut() {
         let number = number.to_string();
         let ask = forge.wire.ask(Method::GET, DOING, &below(forge, &number, &["activities"]));
-        let history: Page<Activity> = ask.query(&[("limit", "25")]).send().await?.read()?;
-        let closed = history.values.into_iter().find(|activity| activity.action == "DECLINED");
-        *by = closed.and_then(|activity| activity.user).map(|user| user.name);
+        if let Some(answer) = super::if_allowed(ask.query(&[("limit", "25")]).send().await)? {
+            let history: Page<Activity> = answer.read()?;
+            let closed = history.values.into_iter().find(|activity| activity.action == "DECLINED");
+            *by = closed.and_then(|activity| activity.user).map(|user| user.name);
+        }
     }
     Ok(found)
 }

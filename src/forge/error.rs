@@ -94,7 +94,7 @@ fn advice(status: u16) -> &'static str {
     match status {
         401 => "; check the secret",
         403 => "; check the rights of the secret's user or token to pull requests",
-        404 => "; check the url, and the rights of the secret's user or token to pull requests",
+        404 => "; check the url and the branches, and the rights of the secret's user or token to pull requests",
         _ => "",
     }
 }

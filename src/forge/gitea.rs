@@ -18,6 +18,7 @@ const LIMITS: Limits = Limits { title: 255, body: 65_536 };
 const PAGES: usize = 10;
 /// The color of a label that we create; the host wants one.
 const COLOR: &str = "#1d76db";
+const LIST: &str = "list the pull requests";
 
 #[derive(Deserialize)]
 struct Pull {
@@ -94,28 +95,40 @@ impl Pull {
 }
 
 pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
-    const DOING: &str = "list the pull requests";
-    let (owner, name) = (forge.repository.owner.as_str(), forge.repository.name.as_str());
+    let mut found = list(forge, (source, target), |found| !found.is_empty()).await?;
+    found.truncate(REQUESTS);
+    // Only the history says who it was.
+    if let Some(Request { number, state: State::Closed { by, at }, .. }) = found.first_mut() {
+        let (owner, name) = (forge.repository.owner.as_str(), forge.repository.name.as_str());
+        let path = ["repos", owner, name, "issues", &number.to_string(), "timeline"];
+        let mut ask = forge.wire.ask(Method::GET, LIST, &path);
+        if let Some(at) = at {
+            ask = ask.query(&[("since", &at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))]);
+        }
+        if let Some(answer) = super::if_allowed(ask.send().await)? {
+            let history = answer.read::<Option<Vec<Event>>>()?.unwrap_or_default();
+            let closed = history.into_iter().rfind(|event| event.kind == "close");
+            *by = closed.and_then(|event| event.user).map(|user| user.login);
+        }
+    }
+    Ok(found)
+}
+
+/// Page by page, until it is enough.
+async fn list(
+    forge: &Forge,
+    (source, target): (&str, &str),
+    is_enough: impl Fn(&[Request]) -> bool,
+) -> Result<Vec<Request>, Error> {
+    let path = ["repos", forge.repository.owner.as_str(), &forge.repository.name, "pulls"];
     // Hosts before 1.25 do not know `base_branch` and ignore it. Without `sort` the newest come first.
     let query = [("state", "all"), ("base_branch", target), ("limit", "50")];
     let mut found: Vec<Request> = Vec::new();
     let take = |page: Vec<Pull>| {
         found.extend(page.into_iter().filter(|pull| pull.joins(source, target)).map(Pull::request));
-        found.len() < REQUESTS
+        !is_enough(&found)
     };
-    forge.wire.pages(DOING, &["repos", owner, name, "pulls"], &query, PAGES, take).await?;
-    found.truncate(REQUESTS);
-    // Only the history says who it was.
-    if let Some(Request { number, state: State::Closed { by, at }, .. }) = found.first_mut() {
-        let path = ["repos", owner, name, "issues", &number.to_string(), "timeline"];
-        let mut ask = forge.wire.ask(Method::GET, DOING, &path);
-        if let Some(at) = at {
-            ask = ask.query(&[("since", &at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))]);
-        }
-        let history: Option<Vec<Event>> = ask.send().await?.read()?;
-        let closed = history.unwrap_or_default().into_iter().rfind(|event| event.kind == "close");
-        *by = closed.and_then(|event| event.user).map(|user| user.login);
-    }
+    forge.wire.pages(LIST, &path, &query, PAGES, take).await?;
     Ok(found)
 }
 
@@ -130,7 +143,10 @@ pub(super) async fn open(forge: &Forge, wanted: &Wanted<'_>) -> Result<Request, 
     match forge.wire.ask(Method::POST, "open a pull request", &path).json(body).send().await {
         Ok(answer) => Ok(answer.read::<Pull>()?.request()),
         Err(error) if error.is_refused_as(&[409, 422]) => {
-            super::found_open(requests(forge, wanted.source, wanted.target).await?, error)
+            let is_open = |request: &Request| request.state == State::Open;
+            // One that was opened again may be older than others.
+            let found = list(forge, (wanted.source, wanted.target), |found| found.iter().any(is_open)).await?;
+            super::found_open(found, error)
         }
         Err(error) => Err(error),
     }
@@ -208,9 +224,11 @@ async fn auto_merge(forge: &Forge, request: &Request, method: MergeMethod) -> Re
     // 201: it will; 200: it did, as nothing stood in the way.
     match forge.wire.ask(Method::POST, "merge the pull request by itself", &path).json(body).send().await {
         Err(Error::Refused { status: 409, words, .. }) if words.contains("already scheduled") => Ok(()),
+        // Between two looks of ours.
+        Err(Error::Refused { status: 405, words, .. }) if words.contains("already merged") => Ok(()),
         // Just pushed: whether it can be merged is being found out.
-        Err(error) if error.is_refused_as(&[405]) && error.to_string().contains("try again later") => {
-            Err(error.passing(&[405]))
+        Err(Error::Refused { status, doing, words }) if status == 405 && words.contains("try again later") => {
+            Err(Error::Http { status, doing, after: None, words })
         }
         answer => answer.map(drop).map_err(|error| error.passing(&[409])),
     }

@@ -126,8 +126,9 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
     // Only the issue says who it was.
     if let Some(Request { number, state: State::Closed { by, .. }, .. }) = found.first_mut() {
         let path = ["repos", owner, name, "issues", &number.to_string()];
-        let issue: Issue = forge.wire.ask(Method::GET, DOING, &path).send().await?.read()?;
-        *by = issue.closed_by.map(|user| user.login);
+        if let Some(answer) = super::if_allowed(forge.wire.ask(Method::GET, DOING, &path).send().await)? {
+            *by = answer.read::<Issue>()?.closed_by.map(|user| user.login);
+        }
     }
     Ok(found)
 }

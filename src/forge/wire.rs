@@ -2,12 +2,8 @@
 //! words. The login goes to the API's own origin only; redirects are followed within it only; no secret is in any error.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LINK, LOCATION};
 use reqwest::{Client, Method, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,6 +12,8 @@ use super::Login;
 use super::address::{Api, Repository};
 use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
 use super::error::Error;
+use super::login::authorization;
+use super::waits::{is_used_up, wait};
 use super::words::words;
 use crate::failure::{chain, printable};
 use crate::reach::Way;
@@ -27,8 +25,6 @@ const REFUSAL_LIMIT: usize = 64 << 10;
 /// The longest text of somebody else that an error repeats, in characters.
 const WORDS_LIMIT: usize = 300;
 const REDIRECTS_LIMIT: usize = 3;
-/// The longest wait that a host is granted.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// An API and who we are there.
 #[derive(Clone)]
@@ -160,8 +156,13 @@ impl Ask<'_> {
             }
             let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let next = location.and_then(|location| answer.url().join(location).ok());
-            let Some(next) = next.filter(|_| method == Method::GET || matches!(status, 307 | 308)) else {
-                return Err(Error::Protocol { doing, message: format!("a redirect (http {status}) to nowhere") });
+            if wire.api == Api::Azure && status == 302 {
+                // To its login page.
+                return Err(Error::Refused { status: 401, doing, words: String::new() });
+            }
+            let may_follow = method == Method::GET || matches!(status, 307 | 308);
+            let Some(next) = next.filter(|_| may_follow) else {
+                return Err(Error::Protocol { doing, message: format!("a redirect (http {status})") });
             };
             if next.origin() != wire.base.origin() {
                 return Err(Error::Redirected { to: printable(&next.origin().ascii_serialization(), WORDS_LIMIT) });
@@ -202,7 +203,7 @@ impl Wire {
         let body = read(answer, REFUSAL_LIMIT, doing).await.unwrap_or_default();
         let words = self.printable(&words(&body));
         let after = wait(&headers);
-        let is_limit = after.is_some() || text(&headers, "x-ratelimit-remaining") == Some("0");
+        let is_limit = after.is_some() || is_used_up(&headers);
         Err(match status {
             203 => Error::Refused { status: 401, doing, words: String::new() },
             429 => Error::RateLimited { status, after, words },
@@ -241,31 +242,6 @@ impl Answer {
     }
 }
 
-/// The value of `Authorization` as this API wants it.
-fn authorization(api: Api, login: &Login) -> Option<String> {
-    let basic = |username: &str, password: &str| format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
-    Some(match (api, login) {
-        (_, Login::None) => return None,
-        // These APIs take no passwords; what stands in its place for Git is a token.
-        (Api::Github | Api::Gitlab, Login::Token(token) | Login::Basic { password: token, .. }) => {
-            format!("Bearer {token}")
-        }
-        (Api::Gitea, Login::Token(token)) => format!("token {token}"),
-        // A token of Entra ID is a JWT; a personal one is a password without a user.
-        (Api::Azure, Login::Token(token)) if !is_jwt(token) => basic("", token),
-        // The user's name that goes with an access token for Git.
-        (Api::BitbucketCloud, Login::Basic { username, password }) if username == "x-token-auth" => {
-            format!("Bearer {password}")
-        }
-        (_, Login::Token(token)) => format!("Bearer {token}"),
-        (_, Login::Basic { username, password }) => basic(username, password),
-    })
-}
-
-fn is_jwt(token: &str) -> bool {
-    token.starts_with("ey") && token.split('.').count() == 3
-}
-
 async fn read(mut answer: Response, limit: usize, doing: &'static str) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
@@ -283,28 +259,4 @@ fn unreachable(error: reqwest::Error) -> Error {
         return Error::Timeout { limit: if error.is_connect() { CONNECT_TIMEOUT } else { READ_TIMEOUT } };
     }
     Error::Unreachable { message: printable(&chain(&error.without_url()), 500) }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
-}
-
-/// `Retry-After`: seconds, or a date (RFC 9110 10.2.3). Else the second at which GitHub or GitLab count anew, once nothing is left.
-/// Both by the host's own clock.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let now = text(headers, DATE.as_str()).and_then(date);
-    let until = |then: DateTime<Utc>| (then - now?).to_std().ok();
-    let asked = match text(headers, RETRY_AFTER.as_str()) {
-        Some(wait) => wait.parse().ok().map(Duration::from_secs).or_else(|| until(date(wait)?)),
-        None => ["x-ratelimit-", "ratelimit-"].into_iter().find_map(|prefix| {
-            let value = |name| text(headers, &format!("{prefix}{name}"));
-            let reset = value("reset").filter(|_| value("remaining") == Some("0"))?;
-            until(DateTime::from_timestamp(reset.parse().ok()?, 0)?)
-        }),
-    };
-    asked.map(|asked| asked.min(LONGEST_WAIT))
-}
-
-fn date(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(text).ok().map(|date| date.to_utc())
 }

@@ -35,7 +35,7 @@ fn gather(value: &Value, depth: usize, found: &mut Vec<String>) {
             for key in ["message", "error", "error_description", "detail", "errors", "fields"] {
                 match fields.get(key) {
                     // By field: {"title": ["is too long"]}
-                    Some(Value::Object(by_field)) if matches!(key, "message" | "fields") => {
+                    Some(Value::Object(by_field)) if matches!(key, "message" | "fields" | "errors") => {
                         for (field, texts) in by_field {
                             let mut inner = Vec::new();
                             gather(texts, depth + 1, &mut inner);
@@ -92,6 +92,14 @@ mod tests {
         );
         check(r#"{"errors":[{"context":null,"message":"only one","exceptionName":"x"}]}"#, "only one");
         check(r#"{"$id":"1","message":"TF401179: exists","typeKey":"k","errorCode":0}"#, "TF401179: exists");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read(text in "[\\[\\]{}:,\"a-z0-9 ]{0,80}") {
+            words(text.as_bytes());
+            words(format!(r#"{{"message": {text}}}"#).as_bytes());
+        }
     }
 
     #[test]

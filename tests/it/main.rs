@@ -20,6 +20,7 @@ mod commands;
 mod demo;
 mod drift;
 mod explained;
+mod forges;
 mod gates;
 mod generated;
 mod holds;
@@ -104,6 +105,7 @@ fn run_tests() -> ExitCode {
         leaders::trials(),
         transports::trials(),
         proposals::trials(),
+        forges::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
