@@ -59,6 +59,11 @@ impl Kept {
         Some(now.until(self.looked, interval))
     }
 
+    /// Forgets the login, since something failed: its Secret may hold another one by now.
+    pub fn distrust(&mut self) {
+        self.login = None;
+    }
+
     /// Asks the host for the requests; nothing when the object wants none. One call.
     ///
     /// # Errors
@@ -174,13 +179,18 @@ impl Proposing<'_> {
     fn check_alone(&self) -> Result<(), Failure> {
         let ours = &self.task.update;
         let age = |update: &ImageUpdate| (update.creation_timestamp().map(|time| time.0), update.name_any());
+        let repos = &self.context.stores.config_repos;
+        let url = |update: &ImageUpdate| {
+            let repo = ObjectRef::new(&update.spec.config_repo_ref.name).within(&self.namespace);
+            repos.get(&repo).map(|repo| repo.spec.url.clone())
+        };
         let is_other = |other: &Arc<ImageUpdate>| {
             let branch = other.spec.push.as_ref().and_then(|push| push.branch.as_ref());
             other.namespace().as_deref() == Some(&*self.namespace)
-                && other.spec.config_repo_ref == ours.spec.config_repo_ref
                 && branch == Some(&self.target)
                 && !other.spec.suspend
                 && age(other) < age(ours)
+                && url(other) == url(ours)
         };
         let Some(other) = self.context.stores.image_updates.state().into_iter().find(is_other) else { return Ok(()) };
         let message = format!(

@@ -147,6 +147,9 @@ async fn commit_choices(
         && memory.compared.as_ref().is_some_and(|(choices, compared, at)| {
             *choices == wants.choices && *compared == reverts && *at == grounded.revision
         });
+    if memory.progress.failures > 0 {
+        memory.proposing.distrust();
+    }
     let mut host = None;
     if is_same && memory.progress.failures == 0 {
         if !memory.proposing.next_look(update, context, before, now).is_some_and(|left| left.is_zero()) {

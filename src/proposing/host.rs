@@ -1,21 +1,24 @@
 //! The host's side of a proposal: who we are to its API, what it lists, and what is asked of it. In: the spec, the ConfigRepo's
 //! login. Out: requests as plain data, failures with words. Keeps the login until the host refuses it.
 
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
 use crate::api::ImageUpdate;
 use crate::api::condition::Reason;
 use crate::api::image_update::{AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus};
+use crate::api::reference::LocalRef;
 use crate::context::{Context, Grounded, requested_at};
 use crate::failure::{Failure, chain};
 use crate::forge::{self, Forge, Login, MergeMethod, Provider, Wanted};
-use crate::git::{Auth, Remote};
+use crate::git::{self, Auth, Remote};
 use crate::reach::Tls;
 use crate::source::{auth, failure, invalid, secret_failure};
 use crate::update::proposal::{Request, State, text};
 
-use kube::ResourceExt;
-
-/// A login that works, and for what it was made: the object's generation and who asked last.
-pub(super) type Kept = Option<((Option<i64>, Option<String>), Auth, Option<Tls>)>;
+/// A login that works, of which Secret it is, and whom it was made for: the object's generation and who asked last.
+pub(super) type Kept = Option<(MadeFor, Auth, Option<Tls>)>;
+type MadeFor = (LocalRef, Option<i64>, Option<String>);
 
 /// A repository's pull requests from one branch to another.
 pub struct Host {
@@ -57,13 +60,7 @@ impl Host {
             remote.timeout,
         );
         let forge = forge.map_err(|error| Failure::user(Reason::InvalidSpec, format!("spec.pullRequest: {error}")))?;
-        let requests = forge.requests(source, target).await;
-        let requests = requests.map_err(|error| {
-            if error.needs_user() {
-                *kept = None;
-            }
-            failed(&error)
-        })?;
+        let requests = forge.requests(source, target).await.map_err(|error| failed(&error))?;
         let seen = requests.iter().map(plain).collect();
         Ok(Self { forge, requests, seen, is_news: true })
     }
@@ -109,28 +106,27 @@ async fn remote(
     (update, context, grounded): (&ImageUpdate, &Context, &Grounded),
 ) -> Result<Remote, Failure> {
     let mut remote = grounded.remote.clone();
-    let Some(secret) = &spec.secret_ref else {
-        *kept = None;
-        return match remote.auth {
-            Auth::None | Auth::Ssh(_) => Err(Failure::user(
-                Reason::InvalidSpec,
-                "spec.pullRequest.secretRef: the ConfigRepo's secret is none for the host's api, name one with token, or username \
-                 and password",
-            )),
-            _ => Ok(remote),
-        };
+    let namespace = update.namespace().unwrap_or_default();
+    let repo = ObjectRef::new(&update.spec.config_repo_ref.name).within(&namespace);
+    let repo = context.stores.config_repos.get(&repo);
+    let of_repo = || repo.filter(|repo| !git::is_ssh(&repo.spec.url))?.spec.secret_ref.clone();
+    let Some(secret) = spec.secret_ref.clone().or_else(of_repo) else {
+        return Err(Failure::user(
+            Reason::InvalidSpec,
+            "spec.pullRequest.secretRef: the ConfigRepo has no secret that the host's api takes, name one with token, or username \
+             and password",
+        ));
     };
-    let made_for = (update.metadata.generation, requested_at(update));
+    let made_for = (secret.clone(), update.metadata.generation, requested_at(update));
     if kept.as_ref().is_none_or(|(known, ..)| *known != made_for) {
         *kept = None;
-        let namespace = update.namespace().unwrap_or_default();
         let data = context.cluster.secret(&namespace, &secret.name).await.map_err(|error| secret_failure(&error))?;
-        let tls = Tls::read(&data).map_err(|reason| invalid(secret, reason))?;
+        let tls = Tls::read(&data).map_err(|reason| invalid(&secret, reason))?;
         let auth = match data.get("token") {
             Some(token) => std::str::from_utf8(token)
                 .map(|token| Auth::Bearer(token.trim().to_owned()))
-                .map_err(|_| invalid(secret, "the value of token is not UTF-8"))?,
-            None => auth(&data, false).await.map_err(|reason| invalid(secret, reason))?,
+                .map_err(|_| invalid(&secret, "the value of token is not UTF-8"))?,
+            None => auth(&data, false).await.map_err(|reason| invalid(&secret, reason))?,
         };
         *kept = Some((made_for, auth, tls));
     }

@@ -85,6 +85,7 @@ fn run_tests() -> ExitCode {
         loop_one::trials(),
         lists::trials(),
         registries::trials(),
+        forges::trials(),
         reliability::trials(),
         signatures::trials(),
         signing::trials(),
@@ -96,6 +97,7 @@ fn run_tests() -> ExitCode {
         explained::trials(),
         races::trials(),
         holds::trials(),
+        proposals::trials(),
         hostile::trials(),
         objects::trials(),
         drift::trials(),
@@ -104,8 +106,6 @@ fn run_tests() -> ExitCode {
         outages::trials(),
         leaders::trials(),
         transports::trials(),
-        proposals::trials(),
-        forges::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

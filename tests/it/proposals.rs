@@ -280,7 +280,21 @@ async fn the_api_fails(world: World) {
     project.listed(&[&format!("1 open {title} 1.1.0")]).await;
     let healed: ImageUpdate = ready(&world, "fleet", "True", Reason::Succeeded).await;
     assert_eq!((project.repo.branch(PROPOSAL), healed.status.unwrap().last_push_time), (Some(proposal), pushed));
-    // Wrong rights are the user's to mend.
+    // A token that may not write is the user's to mend; another one in the Secret is enough.
+    let reads = project.gitea.token(&format!("{}-reads", world.namespace), &["read:repository", "read:issue"]).await;
+    world.secret("git-api", "Opaque", json!({"token": reads})).await;
+    project.update(", secretRef: {name: git-api}").await;
+    world.push("app", &["1.2.0"]).await;
+    project.proposed("1.2.0").await;
+    let refused: ImageUpdate = ready(&world, "fleet", "False", Reason::PullRequestFailed).await;
+    assert!(message(&refused).contains("http 403"), "{}", message(&refused));
+    let writes = project.gitea.token(&format!("{}-writes", world.namespace), &["all"]).await;
+    world.secret("git-api", "Opaque", json!({"bearerToken": writes})).await;
+    eventually("another token", 2 * SOON, || async {
+        let list = project.list().await;
+        if list == [format!("1 open {title} 1.2.0")] { Ok(()) } else { Err(format!("{list:?}")) }
+    })
+    .await;
     world.secret("git-api", "Opaque", json!({"token": "0123456789012345678901234567890123456789"})).await;
     project.update(", secretRef: {name: git-api}").await;
     let refused: ImageUpdate = ready(&world, "fleet", "False", Reason::PullRequestFailed).await;
@@ -289,7 +303,7 @@ async fn the_api_fails(world: World) {
     ready::<ImageUpdate>(&world, "fleet", "False", Reason::InvalidSecret).await;
     project.update("").await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
-    project.listed(&[&format!("1 open {title} 1.1.0")]).await;
+    project.listed(&[&format!("1 open {title} 1.2.0")]).await;
 }
 
 async fn words_labels_and_merges(world: World) {
@@ -316,8 +330,7 @@ async fn words_labels_and_merges(world: World) {
     project.call(Method::PATCH, "pulls/1", json!({"title": "please review"})).await;
     project.looks(4).await;
     project.listed(&["1 open please review"]).await;
-    let words =
-        ", titleTemplate: 'bump {{ changes[0].newTag }}', bodyTemplate: '{{ changes|length }} on {{ branch }}'";
+    let words = ", titleTemplate: 'bump {{ changes[0].newTag }}', bodyTemplate: '{{ changes|length }} on {{ branch }}'";
     project.update(words).await;
     project.listed(&["1 open bump 1.1.0"]).await;
     eventually("the description", SOON, || async {

@@ -46,7 +46,7 @@ impl<'w> Project<'w> {
         project.push(&format!("{BRANCH}:{BRANCH}"));
         // The host takes note of a push a little later.
         eventually("the first push", SOON, || project.try_call(Method::GET, "pulls", json!({}))).await;
-        let token = gitea.token(&name).await;
+        let token = gitea.token(&name, &["all"]).await;
         world.secret("git", "Opaque", json!({"username": LOGIN.0, "password": token})).await;
         apply(world, "ConfigRepo", "fleet", &format!("{{url: '{url}', interval: 1s, secretRef: {{name: git}}}}")).await;
         project.update(spec).await;

@@ -88,11 +88,11 @@ impl Gitea {
         format!("[127.0.0.1]:{} {public}", self.ssh_port)
     }
 
-    /// A token of the administrator's for Git and the API.
-    pub async fn token(&self, name: &str) -> String {
+    /// A token of the administrator's for Git and the API, with these rights (`all`).
+    pub async fn token(&self, name: &str, scopes: &[&str]) -> String {
         let path = format!("/api/v1/users/{}/tokens", LOGIN.0);
         let asked = self.registry.request(Method::POST, &path).basic_auth(LOGIN.0, Some(LOGIN.1));
-        let answer = asked.json(&json!({"name": name, "scopes": ["all"]})).send().await.unwrap();
+        let answer = asked.json(&json!({"name": name, "scopes": scopes})).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
         answer["sha1"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
