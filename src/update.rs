@@ -87,21 +87,19 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     let before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
     let outcome = commit_choices(&update, &context, &mut memory, &before, now).await;
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
-    let mut again = match &outcome {
-        Ok(Outcome::Waiting { left }) => *left,
-        Ok(Outcome::Resting { until, .. }) => {
+    let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
+    if let Some(failure) = failure {
+        tracing::warn!(kind = "ImageUpdate", namespace = update.namespace(), name = update.name_any(), "{failure}");
+    }
+    let mut again = match (failure, &outcome) {
+        (Some(failure), _) => failure.retry_after(memory.progress.failures + 1),
+        (None, Ok(Outcome::Waiting { left })) => *left,
+        (None, Ok(Outcome::Resting { until, .. })) => {
             (*until - now.wall).to_std().unwrap_or_default().max(Duration::from_secs(1))
         }
         // Nothing to poll: a choice or the branch wakes it.
-        Ok(outcome) => outcome
-            .failure()
-            .map_or(Duration::from_secs(24 * 3600), |failure| failure.retry_after(memory.progress.failures + 1)),
-        Err(failure) => {
-            tracing::warn!(kind = "ImageUpdate", namespace = update.namespace(), name = update.name_any(), "{failure}");
-            failure.retry_after(memory.progress.failures + 1)
-        }
+        (None, _) => Duration::from_secs(24 * 3600),
     };
-    let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
     memory.progress.failures = if failure.is_some() { memory.progress.failures + 1 } else { 0 };
     if failure.is_none()
         && let Some(left) = memory.proposing.next_look(&update, &context, &status, now)

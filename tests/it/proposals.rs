@@ -5,9 +5,9 @@ mod project;
 use libtest_mimic::Trial;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tagboat::api::ImageUpdate;
 use tagboat::api::condition::Reason;
 use tagboat::api::image_update::{HoldStatus, ImageUpdateStatus, PullRequestState};
+use tagboat::api::{ImagePolicy, ImageUpdate};
 
 use self::project::{ANN, PROPOSAL, Project};
 use crate::setup::*;
@@ -171,6 +171,8 @@ async fn closed_and_on_revert(world: World) {
     project.listed(&[&format!("2 open {title} 1.1.0"), &first]).await;
     project.shown(2, PullRequestState::Open).await;
     image_policy(&world, "app", "app", &format!("{NEWEST}, onRevert: Hold")).await;
+    // Known to the controller.
+    ready::<ImagePolicy>(&world, "app", "True", Reason::Succeeded).await;
     project.set(2, "closed").await;
     held(&project, 1).await;
     world.push("app", &["1.2.0"]).await;
@@ -289,7 +291,7 @@ async fn the_api_fails(world: World) {
     let refused: ImageUpdate = ready(&world, "fleet", "False", Reason::PullRequestFailed).await;
     assert!(message(&refused).contains("http 403"), "{}", message(&refused));
     let writes = project.gitea.token(&format!("{}-writes", world.namespace), &["all"]).await;
-    world.secret("git-api", "Opaque", json!({"bearerToken": writes})).await;
+    world.secret("git-api", "Opaque", json!({"token": writes})).await;
     eventually("another token", 2 * SOON, || async {
         let list = project.list().await;
         if list == [format!("1 open {title} 1.2.0")] { Ok(()) } else { Err(format!("{list:?}")) }
