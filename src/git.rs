@@ -9,6 +9,7 @@ mod app;
 mod client;
 mod clients;
 mod commit;
+mod delete;
 mod error;
 mod fetch;
 mod grep;
@@ -98,6 +99,17 @@ impl fmt::Debug for Remote {
 impl Remote {
     fn place(&self) -> Result<Place, Error> {
         Place::parse(&self.url)
+    }
+
+    /// The token that a GitHub App has here now, for other uses than Git; none for whom is no app. Asked for when there is none yet.
+    ///
+    /// # Errors
+    /// GitHub gives none.
+    pub async fn app_token(&self) -> Result<Option<String>, Error> {
+        let Auth::App(app) = &self.auth else { return Ok(None) };
+        let is_plain = matches!(self.place()?, Place::Http(url) if url.scheme() == "http");
+        let token = mirror::limited(self.timeout, client::app_token(app, &self.way, is_plain));
+        token.await.map(Some)
     }
 
     /// How to log in by SSH.

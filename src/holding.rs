@@ -19,6 +19,7 @@ use crate::update::edit::values::{Place, Probe, Value, Wanted};
 use crate::update::edit::{self, Choices, Known, Wishes};
 use crate::update::hold::release::{self, Release};
 use crate::update::hold::{Asked, Cause, Search, Seen, is_rivalry, tag_of, with_their_tags};
+use crate::update::proposal::Refused;
 use crate::update::target::Target;
 use crate::update::trailers::{self, Recorded};
 use crate::watch::decide;
@@ -68,6 +69,8 @@ pub struct Look<'a> {
     pub target: &'a str,
     /// Whether the markers of a file count.
     pub is_marked: &'a dyn Fn(&str) -> bool,
+    /// What people said no to by closing pull requests.
+    pub refused: &'a [Refused],
 }
 
 /// A file that would change.
@@ -107,7 +110,11 @@ impl Look<'_> {
         let settled = release::settle(&holds, told.0, told.1, asked.as_ref(), &is_undecided);
         let mut held: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
         let mut standing = Vec::new();
+        let mut last = None;
         for ((index, hold), _) in found.into_iter().zip(&settled.stands).filter(|(_, stands)| **stands) {
+            if last.replace(index) == Some(index) {
+                continue; // what Git says goes before what the host says
+            }
             held.entry(open[index].file).or_default().push(open[index].wanted.clone());
             if is_rivalry(&hold) {
                 batch.problems.push(Problem { file: hold.file.clone(), line: hold.line, reason: hold.reason.clone() });
@@ -186,20 +193,23 @@ impl Look<'_> {
         }
         // What is known of another branch says nothing about this one.
         let seen = self.status.observed_revision.as_ref().map(|seen| seen.branch.as_str());
-        let told: &[HoldStatus] =
-            if seen.is_some_and(|seen| [self.source, self.target].contains(&seen)) { &self.status.holds } else { &[] };
+        let is_known = seen.is_some_and(|seen| [self.source, self.target].contains(&seen));
+        // Those of requests are the host's to tell.
+        let told = self.status.holds.iter().filter(|hold| is_known && hold.request.is_none());
+        let told: Vec<HoldStatus> = told.cloned().collect();
         let mut lost = Lost { look: self, known: HashMap::new() };
         let mut held = Vec::new();
         for (index, search) in searches.into_iter().enumerate() {
             let asked = &open[index].asked;
             let found = match search.held() {
                 Some(found) => Some(found),
-                None => match asked.told(told, &mut |commit| lost.is(commit))? {
+                None => match asked.told(&told, &mut |commit| lost.is(commit))? {
                     Some(told) => Some(told),
                     None => self.rewritten(&mut lost, &mut reader, &open[index])?,
                 },
             };
             held.extend(found.map(|hold| (index, hold)));
+            held.extend(asked.refused(self.refused, self.head).map(|hold| (index, hold)));
         }
         let asked: Vec<&Asked> = open.iter().map(|open| &open.asked).collect();
         Ok(with_their_tags(&asked, held))

@@ -23,6 +23,7 @@ pub mod authenticating;
 pub mod inquiring;
 pub mod looking;
 pub mod holding;
+pub mod proposing;
 pub mod rendering;
 pub mod observing;
 pub mod applying;

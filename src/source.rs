@@ -162,7 +162,11 @@ async fn remote(repo: &ConfigRepo, context: &Context, namespace: &str) -> Result
     Ok(Remote { url, auth, way, timeout: repo.spec.timeout.0 })
 }
 
-async fn auth(data: &BTreeMap<String, Vec<u8>>, is_ssh: bool) -> Result<Auth, String> {
+/// A Secret's data as a login.
+///
+/// # Errors
+/// What is wrong with which key; never a part of its value.
+pub(crate) async fn auth(data: &BTreeMap<String, Vec<u8>>, is_ssh: bool) -> Result<Auth, String> {
     if is_ssh {
         let key = login::ssh(data)?;
         return Ssh::new(key.identity, key.password, key.known_hosts).await.map(Auth::Ssh);
@@ -178,7 +182,8 @@ async fn auth(data: &BTreeMap<String, Vec<u8>>, is_ssh: bool) -> Result<Auth, St
     })
 }
 
-fn invalid(secret: &LocalRef, reason: impl std::fmt::Display) -> Failure {
+/// What a Secret that can't be used means.
+pub(crate) fn invalid(secret: &LocalRef, reason: impl std::fmt::Display) -> Failure {
     Failure::user(Reason::InvalidSecret, format!("Secret {}: {reason}", secret.name))
 }
 

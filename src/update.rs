@@ -3,6 +3,8 @@
 //! 1. choices of the namespace's policies  2. batch window  3. marked and targeted files of the head (git, from the mirror)
 //! 4. edits (pure)  5. message (pure)  6. commit (git, no network)  7. compare-and-swap push (git, one request);
 //!    the branch moved: read it again and go back to 3  8. status, event (pure, cluster)  9. wake loop two
+//!
+//! What goes to another branch than the one that is read is a proposal: `proposing.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,7 @@ pub mod lint;
 pub mod diff;
 pub mod refspec;
 pub mod trailers;
+pub mod proposal;
 pub mod message;
 pub mod batch;
 pub mod status;
@@ -35,18 +38,20 @@ use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure};
 use crate::git::{self, Along, Entry, Kind, NewCommit, ObjectId, Person, Pushed, Second, SigningKey};
 use crate::holding::{self, Look, Policies, Reverts};
+use crate::proposing::{self, Host, Proposing};
 use crate::revision::{CommitId, Revision};
 use crate::signing;
 use crate::source::failure;
 use batch::{Aims, Batch, Content, Settled};
 use edit::{Choices, Known};
 use message::Occasion;
+use proposal::Refused;
 use refspec::Refspec;
 use status::Outcome;
 use target::Target;
 
 /// How often a lost race is run again at once before the scheduler takes over.
-const RACES: u32 = 20;
+pub(crate) const RACES: u32 = 20;
 /// How long one waits for another's push to the same branch.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -62,6 +67,8 @@ pub struct Remembered {
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
     waiting: Option<(Choices, Instant)>,
+    /// The pull request.
+    proposing: proposing::Kept,
 }
 
 /// What the namespace's policies want.
@@ -80,20 +87,26 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     let before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
     let outcome = commit_choices(&update, &context, &mut memory, &before, now).await;
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
-    let mut again = match &outcome {
-        Ok(Outcome::Waiting { left }) => *left,
-        Ok(Outcome::Resting { until, .. }) => {
+    let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
+    if let Some(failure) = failure {
+        tracing::warn!(kind = "ImageUpdate", namespace = update.namespace(), name = update.name_any(), "{failure}");
+    }
+    let mut again = match (failure, &outcome) {
+        (Some(failure), _) => failure.retry_after(memory.progress.failures + 1),
+        (None, Ok(Outcome::Waiting { left })) => *left,
+        (None, Ok(Outcome::Resting { until, .. })) => {
             (*until - now.wall).to_std().unwrap_or_default().max(Duration::from_secs(1))
         }
         // Nothing to poll: a choice or the branch wakes it.
-        Ok(_) => Duration::from_secs(24 * 3600),
-        Err(failure) => {
-            tracing::warn!(kind = "ImageUpdate", namespace = update.namespace(), name = update.name_any(), "{failure}");
-            failure.retry_after(memory.progress.failures + 1)
-        }
+        (None, _) => Duration::from_secs(24 * 3600),
     };
-    memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
-    context.metrics.reconciled("ImageUpdate", outcome.as_ref().err().map(|failure| failure.reason));
+    memory.progress.failures = if failure.is_some() { memory.progress.failures + 1 } else { 0 };
+    if failure.is_none()
+        && let Some(left) = memory.proposing.next_look(&update, &context, &status, now)
+    {
+        again = again.min(left);
+    }
+    context.metrics.reconciled("ImageUpdate", failure.map(|failure| failure.reason));
     match context.cluster.write_status(&*update, &before, &status).await {
         Ok(()) => {
             tell(&update, &context, &before, &status, &outcome).await;
@@ -132,8 +145,18 @@ async fn commit_choices(
         && memory.compared.as_ref().is_some_and(|(choices, compared, at)| {
             *choices == wants.choices && *compared == reverts && *at == grounded.revision
         });
+    if memory.progress.failures > 0 {
+        memory.proposing.distrust();
+    }
+    let mut host = None;
     if is_same && memory.progress.failures == 0 {
-        return Ok(Outcome::Unchanged);
+        if !memory.proposing.next_look(update, context, before, now).is_some_and(|left| left.is_zero()) {
+            return Ok(Outcome::Unchanged);
+        }
+        host = memory.proposing.look(update, context, &grounded, now).await?;
+        if !host.as_ref().is_some_and(|host| host.is_news) {
+            return Ok(Outcome::Unchanged);
+        }
     }
     if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
@@ -148,7 +171,11 @@ async fn commit_choices(
         rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
     };
     let task = Arc::new(task);
-    let (outcome, revision) = write(task.clone(), context, grounded).await?;
+    let host = match host {
+        Some(host) => Some(host),
+        None => memory.proposing.look(update, context, &grounded, now).await?,
+    };
+    let (outcome, revision) = write(task.clone(), context, grounded, host).await?;
     memory.waiting = None;
     // What rests is to be looked at again.
     let is_done = !matches!(outcome, Outcome::Resting { .. });
@@ -197,19 +224,24 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
 }
 
 /// What one run works on.
-struct Task {
-    update: ImageUpdate,
+pub(crate) struct Task {
+    pub(crate) update: ImageUpdate,
     wants: Wants,
     /// The status as it is.
-    status: ImageUpdateStatus,
+    pub(crate) status: ImageUpdateStatus,
     settled: Arc<Mutex<Settled>>,
     key: Option<Arc<SigningKey>>,
     /// Until when nothing may be pushed.
-    rests: Option<DateTime<Utc>>,
+    pub(crate) rests: Option<DateTime<Utc>>,
 }
 
 /// Edits, commits and pushes until the branch holds the choices.
-async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Result<(Outcome, Revision), Failure> {
+async fn write(
+    task: Arc<Task>,
+    context: &Context,
+    mut grounded: Grounded,
+    host: Option<Host>,
+) -> Result<(Outcome, Revision), Failure> {
     let update = &task.update;
     let namespace = update.namespace().unwrap_or_default();
     let repo = update.spec.config_repo_ref.name.clone();
@@ -223,46 +255,39 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
     if let Some(now) = context.ground.head(&namespace, &repo) {
         grounded = now;
     }
+    if target != source {
+        let proposing = Proposing { task: task.clone(), context, namespace, repo, target, along, host };
+        return proposing.write(grounded).await;
+    }
     for _ in 0..RACES {
         let head = grounded.revision.commit.clone();
-        let Made { mut batch, commit } = make(task.clone(), grounded.clone(), target.clone()).await?;
+        let Made { mut batch, commit } = make(task.clone(), grounded.clone(), target.clone(), Arc::default()).await?;
         let Some(commit) = commit else {
             return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
         };
-        let url = &grounded.remote.url;
-        let old = if target == source {
-            Some(head)
-        } else {
-            let there = grounded.mirror.head(&grounded.remote, &target).await;
-            match there {
-                Ok(there) => Some(there),
-                Err(git::Error::BranchNotFound { .. }) => None,
-                Err(error) => return Err(failure(&error, url)),
-            }
-        };
-        if old.as_ref() == Some(&commit) {
-            return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
-        }
         if let Some(until) = task.rests {
             return Ok((Outcome::Resting { until, batch }, grounded.revision));
         }
-        let pushed = grounded.mirror.push_along(&grounded.remote, &target, (old.as_ref(), &commit), &along).await;
-        match pushed.map_err(|error| failure(&error, url))? {
+        let pushed = grounded.mirror.push_along(&grounded.remote, &target, (Some(&head), &commit), &along).await;
+        match pushed.map_err(|error| failure(&error, &grounded.remote.url))? {
             Pushed::Done => {
                 context.metrics.pushed();
-                if target == source {
-                    grounded.revision.commit = commit.clone();
-                    context.ground.set(&namespace, &repo, grounded.clone());
-                    wake(context, &namespace, &repo, update);
-                    // Whoever takes it back from here on means it anew.
-                    batch.holding.used.clear();
-                }
+                grounded.revision.commit = commit.clone();
+                context.ground.set(&namespace, &repo, grounded.clone());
+                wake(context, &namespace, &repo, update);
+                // Whoever takes it back from here on means it anew.
+                batch.holding.used.clear();
                 return Ok((Outcome::Pushed { commit, branch: target, batch }, grounded.revision));
             }
             Pushed::Moved => grounded = read_again(context, &namespace, &repo, grounded).await?,
         }
     }
-    Err(Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it")))
+    Err(lost_races())
+}
+
+/// A branch that others move all the time.
+pub(crate) fn lost_races() -> Failure {
+    Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it"))
 }
 
 /// What goes along with a push to a branch.
@@ -278,13 +303,18 @@ fn along(update: &ImageUpdate, branch: &str) -> Result<Along, Failure> {
 }
 
 /// One batch of edits, and the commit that holds them if there are any.
-struct Made {
-    batch: Batch,
-    commit: Option<CommitId>,
+pub(crate) struct Made {
+    pub(crate) batch: Batch,
+    pub(crate) commit: Option<CommitId>,
 }
 
 /// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
-async fn make(task: Arc<Task>, grounded: Grounded, target: String) -> Result<Made, Failure> {
+pub(crate) async fn make(
+    task: Arc<Task>,
+    grounded: Grounded,
+    target: String,
+    refused: Arc<Vec<Refused>>,
+) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
         let Task { update, wants, status, settled, key, .. } = &*task;
         let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
@@ -311,8 +341,9 @@ async fn make(task: Arc<Task>, grounded: Grounded, target: String) -> Result<Mad
         batch.problems.splice(0..0, wrong);
         let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
         let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
-        let (targets, target) = (&*targets, &*target);
-        let look = Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked };
+        let (targets, target, refused) = (&*targets, &*target, &**refused);
+        let look =
+            Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked, refused };
         look.hold_back(&mut batch)?;
         let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {
@@ -355,7 +386,8 @@ fn content(entry: Option<Entry>) -> Content {
     }
 }
 
-async fn read_again(
+/// Reads the branch again that the run stands on.
+pub(crate) async fn read_again(
     context: &Context,
     namespace: &str,
     repo: &str,
@@ -393,12 +425,13 @@ async fn tell(
         tracing::info!(namespace = update.namespace(), name = update.name_any(), "{note}");
         notes.push((Severity::Normal, Reason::Committed, note));
     }
-    notes.extend(status::hold_notes(before, status).into_iter().map(|(reason, note)| (Severity::Normal, reason, note)));
+    let of_people = status::hold_notes(before, status).into_iter().chain(status::request_note(before, status));
+    notes.extend(of_people.map(|(reason, note)| (Severity::Normal, reason, note)));
     if status.problems != before.problems && !status.problems.is_empty() {
         let listed: Vec<String> = status.problems.iter().take(5).map(ToString::to_string).collect();
         notes.push((Severity::Warning, Reason::UpdateProblems, listed.join("; ")));
     }
-    if let Err(failure) = outcome
+    if let Some(failure) = outcome.as_ref().map_or_else(Some, Outcome::failure)
         && before.conditions.first().is_none_or(|ready| ready.message != failure.message)
     {
         notes.push((Severity::Warning, failure.reason, failure.message.clone()));

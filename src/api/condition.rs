@@ -84,6 +84,14 @@ reasons! {
     DowngradeRefused,
     /// A commit was pushed.
     Committed,
+    /// A pull request was opened.
+    Proposed,
+    /// A pull request was merged or closed.
+    ProposalEnded,
+    /// The Git host's API for pull requests could not be asked, or refused.
+    PullRequestFailed,
+    /// The proposal branch has commits that are not ours.
+    BranchTaken,
     /// A value is not written, since a person decided against it.
     Held,
     /// What was held may be written again.

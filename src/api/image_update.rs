@@ -13,6 +13,10 @@ use super::duration::Span;
 use super::reference::{LabelSelector, LocalRef};
 use crate::revision::{CommitId, Revision};
 
+mod pull_request;
+
+pub use pull_request::{AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus};
+
 /// Keeps the marked and targeted values of a ConfigRepo equal to what the policies chose, by commits.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -28,11 +32,13 @@ use crate::revision::{CommitId, Revision};
     printcolumn = r#"{"name":"Repo","type":"string","jsonPath":".spec.configRepoRef.name"}"#,
     printcolumn = r#"{"name":"Last-Commit","type":"string","jsonPath":".status.lastPushCommit"}"#,
     printcolumn = r#"{"name":"Pushed","type":"date","jsonPath":".status.lastPushTime"}"#,
+    printcolumn = r#"{"name":"Request","type":"string","jsonPath":".status.pullRequest.url","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!has(self.pullRequest) || (has(self.push) && has(self.push.branch))", "pullRequest needs push.branch: the branch that the request is from"))]
 pub struct ImageUpdateSpec {
     /// The repository to commit to.
     pub config_repo_ref: LocalRef,
@@ -58,6 +64,9 @@ pub struct ImageUpdateSpec {
     /// Where to push; the ConfigRepo's branch when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<PushSpec>,
+    /// Asks the Git host for a pull request from `push.branch`: one, opened, kept up to date and closed when it became pointless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequestSpec>,
     /// Stops committing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -184,7 +193,8 @@ fn default_author_email() -> String {
 /// Where to push.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct PushSpec {
-    /// The branch; the ConfigRepo's when absent. Another one is rebuilt on the head of that at every change.
+    /// The branch; the ConfigRepo's when absent. Another one is a proposal: one commit, rebuilt on the head of that at every
+    /// change, and deleted when nothing is left to propose. Commits of other people on it are never overwritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub branch: Option<String>,
@@ -256,6 +266,9 @@ pub struct HoldStatus {
     pub commit: CommitId,
     /// How, for people.
     pub reason: String,
+    /// The page of the pull request that was closed unmerged, when that was the decision; `commit` is its last commit then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// A value that a person released and that is not written yet.
@@ -265,6 +278,9 @@ pub struct ReleasedStatus {
     pub policy: String,
     /// What may be written again.
     pub value: String,
+    /// The page of the pull request that was closed unmerged, when that had held it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 impl fmt::Display for ProblemStatus {
@@ -318,4 +334,7 @@ pub struct ImageUpdateStatus {
     /// How many values follow a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markers: Option<u32>,
+    /// The newest pull request: the open one, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequestStatus>,
 }

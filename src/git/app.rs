@@ -106,8 +106,8 @@ impl App {
     }
 
     /// Whether the app may be used for a repository there: its key is not to pass in the open when the repository does not.
-    pub(super) fn fits(&self, repository: &Url) -> Result<(), Error> {
-        if self.0.api.scheme() == "http" && repository.scheme() != "http" {
+    pub(super) fn fits(&self, is_plain: bool) -> Result<(), Error> {
+        if self.0.api.scheme() == "http" && !is_plain {
             return Err(Error::UnsupportedUrl {
                 reason: "githubAppBaseURL of the secret is plain http, write it as https",
             });

@@ -9,6 +9,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
 use super::{App, Auth, Error, Remote};
 use crate::failure::{chain, printable};
+use crate::reach::Way;
 
 /// The largest list of refs that we read, in bytes.
 pub const REFS_LIMIT: usize = 64 << 20;
@@ -43,6 +44,12 @@ enum Signs {
     As(App),
 }
 
+/// The token of an app, for a repository whose own requests pass in the open or not.
+pub async fn app_token(app: &App, way: &Way, is_plain: bool) -> Result<String, Error> {
+    app.fits(is_plain)?;
+    app.token(&clients::get(way).map_err(unreachable)?).await
+}
+
 /// A host and who we are there. In the functions below `base` is the repository's URL, without a slash at its end.
 #[derive(Clone)]
 pub struct Host {
@@ -60,7 +67,7 @@ impl Host {
         let client = clients::get(&remote.way).map_err(unreachable)?;
         let signs = match &remote.auth {
             Auth::App(app) => {
-                app.fits(&origin)?;
+                app.fits(origin.scheme() == "http")?;
                 Signs::As(app.clone())
             }
             auth => Signs::With(authorization(auth)?),

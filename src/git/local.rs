@@ -30,6 +30,25 @@ fn read_head(repository: &Repository, name: &str) -> Result<Option<CommitId>, Er
     }
 }
 
+/// Deletes the ref if it is at `old`, under Git's own lock. No hooks run.
+pub fn delete(url: &Url, name: &str, old: Oid) -> Result<Pushed, Error> {
+    let repository = open(url)?;
+    if !repository.is_bare() && repository.head().is_ok_and(|head| head.name() == Ok(name)) {
+        return Err(Error::rejected("the branch is checked out there"));
+    }
+    let mut reference = match repository.find_reference(name) {
+        Ok(reference) if reference.target() == Some(old) => reference,
+        Ok(_) => return Ok(Pushed::Moved),
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(Pushed::Done),
+        Err(error) => return Err(Error::storage(error)),
+    };
+    match reference.delete() {
+        Ok(()) => Ok(Pushed::Done),
+        Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked) => Ok(Pushed::Moved),
+        Err(error) => Err(Error::storage(error)),
+    }
+}
+
 /// Stores the pack there and moves the ref from `old` (nothing: it must not exist) to `new`, under Git's own lock. No hooks run.
 pub fn push(url: &Url, name: &str, old: Option<Oid>, new: Oid, pack: &[u8]) -> Result<Pushed, Error> {
     use std::io::Write;

@@ -118,6 +118,14 @@ impl Mirror {
         })
     }
 
+    /// Notes that the host may have lost what only this branch had.
+    pub(super) fn forget_head(&self, branch: &str) -> Result<(), Error> {
+        self.with(|repository| match repository.find_reference(&head_ref(branch)) {
+            Ok(mut reference) => reference.delete().map_err(Error::storage),
+            Err(_) => Ok(()),
+        })
+    }
+
     /// Merges many small packs into one. Objects that no head reaches stay only when they are loose.
     pub(super) fn tidy(&self) -> Result<(), Error> {
         let folder = self.inner.path.join("objects/pack");

@@ -125,7 +125,7 @@ impl Mirror {
     }
 
     /// What the host says of itself and its refs; and where it is from now on.
-    async fn ask_first(&self, host: &Host, remote: &Remote) -> Result<Vec<u8>, Error> {
+    pub(super) async fn ask_first(&self, host: &Host, remote: &Remote) -> Result<Vec<u8>, Error> {
         let (base, said) = host.advertisement(remote.url.trim_end_matches('/'), Service::ReceivePack).await?;
         self.remember(remote, Route { base, ..self.route(remote) });
         Ok(said)

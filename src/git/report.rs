@@ -21,6 +21,15 @@ pub fn command(old: Option<&CommitId>, new: &CommitId, name: &str) -> Vec<u8> {
     body
 }
 
+/// The body of a push that deletes the ref `name` if it is at `old`. No pack follows.
+pub fn deletion(old: &CommitId, name: &str) -> Vec<u8> {
+    let nothing = "0".repeat(old.as_str().len());
+    let mut body = Vec::new();
+    pktline::push(&mut body, format!("{old} {nothing} {name}\0report-status side-band-64k {AGENT}").as_bytes());
+    body.extend_from_slice(pktline::FLUSH);
+    body
+}
+
 /// What the host did with the command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Report {

@@ -314,6 +314,25 @@ async fn a_proposal_branch_is_made_replaced_and_guarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_branch_is_deleted_only_as_it_was_read() {
+    let World { server, mirror, head } = world(&[("a.yaml", "1")]).await;
+    let made = mirror.commit(bump(&head, "a.yaml", "2")).unwrap();
+    let folder = Remote { url: format!("file://{}", server.bare().display()), ..server.remote() };
+    for remote in [server.remote(), folder] {
+        assert_eq!(mirror.push(&remote, "bot/x", None, &made).await, Ok(Pushed::Done));
+        assert_eq!(mirror.delete(&remote, "bot/x", &head).await, Ok(Pushed::Moved), "it is elsewhere");
+        assert_eq!(mirror.head(&remote, "bot/x").await, Ok(made.clone()));
+        assert_eq!(mirror.delete(&remote, "bot/x", &made).await, Ok(Pushed::Done));
+        assert!(matches!(mirror.head(&remote, "bot/x").await, Err(Error::BranchNotFound { .. })));
+        assert_eq!(mirror.delete(&remote, "bot/x", &made).await, Ok(Pushed::Done), "it is gone");
+    }
+    assert_eq!(mirror.push(&server.remote(), "bot/x", None, &made).await, Ok(Pushed::Done), "and can be made anew");
+    server.hook("echo 'branches stay' >&2; exit 1");
+    let refused = mirror.delete(&server.remote(), "bot/x", &made).await.unwrap_err();
+    assert!(matches!(refused, Error::Rejected { .. }) && refused.to_string().contains("branches stay"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proposal_whose_branch_was_deleted_can_be_made_again() {
     let World { server, mirror, head } = world(&[("a.yaml", "1")]).await;
     let made = mirror.commit(bump(&head, "a.yaml", "2")).unwrap();

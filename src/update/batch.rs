@@ -6,12 +6,18 @@ use chrono::{DateTime, Utc};
 
 use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_file};
 use super::message::{self, Occasion};
+use super::proposal::Proposal;
 use super::target::Target;
 use crate::api::image_update::{HoldStatus, ReleasedStatus};
 use crate::object::Problem;
 
 /// Where a problem with the message's template is: in the object, not in a file.
 pub const TEMPLATE: &str = "spec.commit.messageTemplate";
+
+/// Where a problem with a pull request's template is.
+pub fn request_template(field: &str) -> String {
+    format!("spec.pullRequest.{field}")
+}
 
 /// Everything that one run would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +32,8 @@ pub struct Batch {
     pub markers: u32,
     /// What a person decided about values.
     pub holding: Holding,
+    /// What became of the pull request.
+    pub proposal: Proposal,
 }
 
 /// What a person decided about values.
@@ -246,6 +254,13 @@ impl Batch {
         if let Some(Err(reason)) = template.map(message::check_template) {
             self.problems.push(Problem { file: TEMPLATE.to_owned(), line: 0, reason });
         }
+    }
+
+    /// Notes what is wrong with templates of a pull request; `instead` says what became of it.
+    pub fn note_wrong_templates(&mut self, wrong: Vec<(&'static str, String)>, instead: &str) {
+        let problem =
+            |(field, reason)| Problem { file: request_template(field), line: 0, reason: format!("{reason}{instead}") };
+        self.problems.extend(wrong.into_iter().map(problem));
     }
 
     /// The changes in one line, for events.

@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::edit::Field;
 use super::edit::values::Place;
+use super::proposal::Refused;
+use super::proposal::said::Said;
 use super::trailers::Recorded;
 use crate::api::image_policy::OnRevert;
 use crate::api::image_update::{ChangeStatus, HoldStatus};
@@ -230,6 +232,7 @@ impl Asked {
             at,
             commit,
             reason,
+            request: None,
         }
     }
 
@@ -251,6 +254,18 @@ impl Asked {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The hold after a person closed a pull request that had the choice, or under [`OnRevert::Hold`] the last one that had any
+    /// value for this place. `head` stands for a last commit that is not known.
+    pub fn refused(&self, refused: &[Refused], head: &CommitId) -> Option<HoldStatus> {
+        let Place { policy, field, .. } = &self.place;
+        let asked = Said::of(&self.file, policy, &field.to_string(), &self.choice);
+        let is_any = |r: &Refused| self.on_revert == OnRevert::Hold && r.is_latest && r.said.place == asked.place;
+        let refused = refused.iter().find(|r| r.said == asked || is_any(r))?;
+        let commit = refused.commit.clone().unwrap_or_else(|| head.clone());
+        let hold = self.status(refused.by.clone(), refused.at, commit, refused.reason.clone());
+        Some(HoldStatus { request: Some(refused.url.clone()), ..hold })
     }
 
     /// The hold after a person rewrote the branch so that our commit `lost` is gone, if that had the choice here: by `then`, the

@@ -80,7 +80,11 @@ pub fn message(template: Option<&str>, occasion: &Occasion<'_>, changes: &[Chang
     Ok(format!("{text}\n\n{}", trailers::write(changes)))
 }
 
-fn render(template: &str, occasion: &Occasion<'_>, changes: &[Change]) -> Result<String, String> {
+/// What a template makes of the names above, bounded but otherwise as it is.
+///
+/// # Errors
+/// When the template names what is not there, runs too long, or makes a too long text.
+pub(super) fn render(template: &str, occasion: &Occasion<'_>, changes: &[Change]) -> Result<String, String> {
     let policies: std::collections::BTreeSet<String> = changes.iter().map(|change| change.policy.clone()).collect();
     let policies: Vec<String> = policies.into_iter().collect();
     let Occasion { object: (namespace, name), url, branch, parent } = *occasion;
@@ -97,21 +101,25 @@ fn render(template: &str, occasion: &Occasion<'_>, changes: &[Change]) -> Result
     template::render(template, values)
 }
 
-/// `update acme/app to 1.1.0`, or how many images, and a line for each change.
+/// The usual subject, and a line for each change.
 fn default_text(changes: &[Change]) -> String {
-    let mut bumps: Vec<(&str, String)> =
-        changes.iter().map(|change| (change.policy.as_str(), bump(changes, &change.policy))).collect();
-    bumps.sort_unstable();
-    bumps.dedup();
-    let subject = match bumps.as_slice() {
-        [(_, bump)] => format!("update {bump}"),
-        bumps => format!("update {} images", bumps.len()),
-    };
     let lines = changes.iter().map(|change| {
         let old = if change.old.is_empty() { "(nothing)".to_owned() } else { one_line(&change.old) };
         format!("- {}:{}: {old} -> {}", one_line(&change.file), change.line, change.new)
     });
-    format!("{subject}\n\n{}", lines.collect::<Vec<_>>().join("\n"))
+    format!("{}\n\n{}", default_subject(changes), lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// `update acme/app to 1.1.0`, or how many images.
+pub(super) fn default_subject(changes: &[Change]) -> String {
+    let mut bumps: Vec<(&str, String)> =
+        changes.iter().map(|change| (change.policy.as_str(), bump(changes, &change.policy))).collect();
+    bumps.sort_unstable();
+    bumps.dedup();
+    match bumps.as_slice() {
+        [(_, bump)] => format!("update {bump}"),
+        bumps => format!("update {} images", bumps.len()),
+    }
 }
 
 /// What a policy's changes come down to: `acme/app to 1.1.0`; without a whole reference among them, the policy and its new value.

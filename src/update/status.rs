@@ -5,9 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::batch::{Batch, TEMPLATE};
+use super::proposal;
 use crate::api::ImageUpdateStatus;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
-use crate::api::image_update::{ChangeStatus, HoldStatus, ProblemStatus};
+use crate::api::image_update::{ChangeStatus, HoldStatus, ProblemStatus, PullRequestState};
 use crate::failure::Failure;
 use crate::revision::{CommitId, Revision};
 
@@ -51,6 +52,21 @@ pub enum Outcome {
     Unchanged,
     /// Asked to stand still.
     Suspended,
+}
+
+impl Outcome {
+    /// What was seen and done, if there was a look.
+    pub fn batch(&self) -> Option<&Batch> {
+        match self {
+            Self::UpToDate { batch, .. } | Self::Pushed { batch, .. } | Self::Resting { batch, .. } => Some(batch),
+            Self::Waiting { .. } | Self::Unchanged | Self::Suspended => None,
+        }
+    }
+
+    /// Why its pull request could not be brought up to date, although all else was done.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.batch()?.proposal.failure.as_ref()
+    }
 }
 
 /// Until when a push has to wait after the one before. A time that lies further ahead than the whole interval is another clock's, and
@@ -126,10 +142,16 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     status.holds = holding.holds.iter().take(LISTED).cloned().collect();
     status.released = holding.used.iter().chain(&holding.waiting).take(LISTED).cloned().collect();
     status.last_handled_release.clone_from(&holding.release);
-    let values = match batch.markers {
-        markers if !holding.holds.is_empty() => held(markers, &holding.holds),
-        1 => "1 value holds what its policy chose".to_owned(),
-        markers => format!("{markers} values hold what the policies chose"),
+    status.pull_request.clone_from(&batch.proposal.request);
+    if let Some(failure) = &batch.proposal.failure {
+        return Verdict::Failed(failure.clone());
+    }
+    let request = batch.proposal.request.as_ref().filter(|request| request.state == PullRequestState::Open);
+    let values = match (batch.markers, request.filter(|_| !batch.changes.is_empty())) {
+        (markers, _) if !holding.holds.is_empty() => held(markers, &holding.holds),
+        (_, Some(request)) => proposal::waiting(&batch.changes, request),
+        (1, None) => "1 value holds what its policy chose".to_owned(),
+        (markers, None) => format!("{markers} values hold what the policies chose"),
     };
     match batch.problems.as_slice() {
         [] => Verdict::Ready { reason: Reason::Succeeded, message: values },
@@ -186,6 +208,16 @@ pub fn hold_notes(before: &ImageUpdateStatus, after: &ImageUpdateStatus) -> Vec<
     let gone =
         listed(gone.map(|hold| format!("{}:{}: {} of policy {}", hold.file, hold.line, hold.value, hold.policy)));
     new.into_iter().chain(gone.map(|note| (Reason::HoldReleased, format!("no longer held: {note}")))).collect()
+}
+
+/// What people should hear of pull requests that began or ended.
+pub fn request_note(before: &ImageUpdateStatus, after: &ImageUpdateStatus) -> Option<(Reason, String)> {
+    let request = after.pull_request.as_ref().filter(|request| before.pull_request.as_ref() != Some(request))?;
+    Some(match request.state {
+        PullRequestState::Open => (Reason::Proposed, format!("{request} is open")),
+        PullRequestState::Merged => (Reason::ProposalEnded, format!("{request} is merged")),
+        PullRequestState::Closed => (Reason::ProposalEnded, format!("{request} is closed unmerged")),
+    })
 }
 
 /// The first few, in one line; nothing when there are none.

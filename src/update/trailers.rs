@@ -55,6 +55,11 @@ pub fn read(message: &str) -> Vec<Recorded> {
     found
 }
 
+/// Every trailer of a text, also of one that takes something back.
+pub fn lines(text: &str) -> Vec<Recorded> {
+    text.lines().filter_map(read_line).collect()
+}
+
 fn takes_back(at: usize, line: &str) -> bool {
     let line = unadorned(line);
     (at == 0 && ["Revert \"", "Reapply \""].iter().any(|words| line.starts_with(words)))

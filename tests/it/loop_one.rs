@@ -293,7 +293,7 @@ async fn a_proposal_branch_follows_main(world: World) {
     })
     .await;
     assert_eq!(message(&update), "1 value holds what its policy chose");
-    assert_eq!(repo.head(), accepted);
+    assert_eq!((repo.head(), repo.branch("proposals/images")), (accepted, None), "nothing is left to propose");
 }
 
 async fn policies_that_do_not_count_are_problems(world: World) {

@@ -34,6 +34,7 @@ mod outages;
 mod parts_work;
 mod policies;
 mod private;
+mod proposals;
 mod races;
 mod registries;
 mod reliability;
@@ -98,6 +99,7 @@ fn run_tests() -> ExitCode {
         explained::trials(),
         races::trials(),
         holds::trials(),
+        proposals::trials(),
         hostile::trials(),
         objects::trials(),
         drift::trials(),

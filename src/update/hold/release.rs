@@ -65,14 +65,17 @@ pub fn settle(
     let mut all = released.to_vec();
     let answered = holds.iter().map(|(hold, _)| hold).chain(told);
     for hold in answered.filter(|hold| asked.is_some_and(|asked| asked.is_of(hold))) {
-        let released = ReleasedStatus { policy: hold.policy.clone(), value: hold.value.clone() };
+        let HoldStatus { policy, value, request, .. } = hold.clone();
+        let released = ReleasedStatus { policy, value, request };
         if !all.contains(&released) && all.len() < REMEMBERED {
             all.push(released);
         }
     }
-    // Under `Hold` the value that waits moves on with the choice.
+    // Under `Hold` the value that waits moves on with the choice. Who closes the next pull request has decided anew.
     let is_by = |released: &ReleasedStatus, (hold, on_revert): &(HoldStatus, OnRevert)| {
-        released.policy == hold.policy && (released.value == hold.value || *on_revert == OnRevert::Hold)
+        released.policy == hold.policy
+            && released.request == hold.request
+            && (released.value == hold.value || *on_revert == OnRevert::Hold)
     };
     let stands = holds.iter().map(|hold| !all.iter().any(|released| is_by(released, hold))).collect();
     let (used, rest): (Vec<_>, Vec<_>) =

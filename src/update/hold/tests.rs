@@ -241,3 +241,26 @@ proptest! {
         prop_assert_eq!(found, expected, "{:?}", past);
     }
 }
+
+#[test]
+fn a_closed_request_holds_what_it_had() {
+    let refused = |value: &str, is_latest| Refused {
+        said: Said::of("app.yaml", "web:app", "tag", value),
+        is_latest,
+        by: "Ann".into(),
+        at: DateTime::UNIX_EPOCH,
+        commit: None,
+        reason: "pull request 7 was closed".into(),
+        url: "https://x/7".into(),
+    };
+    let head: CommitId = "c".repeat(40).parse().unwrap();
+    let held = |on_revert, choice: &str, refused: Refused| asked(on_revert, "1", choice).refused(&[refused], &head);
+    let hold = held(SkipTag, "2", refused("2", true)).unwrap();
+    assert_eq!((hold.request.as_deref(), hold.by.as_str(), &hold.commit), (Some("https://x/7"), "Ann", &head));
+    assert_eq!(held(SkipTag, "3", refused("2", true)), None, "something newer");
+    assert_eq!(held(Hold, "3", refused("2", true)).unwrap().value, "3");
+    assert_eq!(held(Hold, "3", refused("2", false)), None, "a later request was not closed");
+    for said in [Said::of("app.yaml", "web:app", "digest", "2"), Said::of("b.yaml", "web:app", "tag", "2")] {
+        assert_eq!(held(Hold, "2", Refused { said, ..refused("2", true) }), None, "another place");
+    }
+}

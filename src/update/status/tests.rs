@@ -29,3 +29,38 @@ fn a_template_that_failed_is_told_until_it_is_mended() {
     assert!(ready(&after(&still, up_to_date(), 2)), "the object was edited");
     assert!(ready(&after(&still, pushed(vec![]), 1)), "the next commit has the words that it should have");
 }
+
+#[test]
+fn a_request_is_told_of_and_its_failure_loses_no_push() {
+    use crate::api::image_update::PullRequestStatus;
+    use crate::update::edit::{Change, Field};
+    use crate::update::proposal::Proposal;
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let request = |state| PullRequestStatus { number: 7, url: "https://x/7".into(), state };
+    let change = Change {
+        file: "a.yaml".into(),
+        line: 1,
+        policy: "web:app".into(),
+        field: Field::Tag,
+        old: "1".into(),
+        new: "2".into(),
+    };
+    let outcome = |proposal| {
+        let batch = Batch { changes: vec![change.clone()], markers: 1, proposal, ..Batch::default() };
+        Ok(Outcome::Pushed { commit: "b".repeat(40).parse().unwrap(), branch: "bot".to_owned(), batch })
+    };
+    let after = |before: &ImageUpdateStatus, proposal| next(before, &outcome(proposal), Some(1), None, now);
+    let failure = Failure::retry(Reason::PullRequestFailed, "the api is down");
+    let failed = after(&ImageUpdateStatus::default(), Proposal { request: None, failure: Some(failure) });
+    assert_eq!(failed.conditions[0].message, "the api is down");
+    assert!(failed.last_push_commit.is_some() && failed.pull_request.is_none());
+    let open = after(&failed, Proposal { request: Some(request(PullRequestState::Open)), failure: None });
+    assert_eq!(open.conditions[0].message, "1 new value waits in pull request 7 (https://x/7)");
+    assert_eq!(request_note(&failed, &open).unwrap().1, "pull request 7 (https://x/7) is open");
+    assert_eq!(request_note(&open, &open), None);
+    let merged = after(&open, Proposal { request: Some(request(PullRequestState::Merged)), failure: None });
+    assert_eq!(
+        request_note(&open, &merged).unwrap(),
+        (Reason::ProposalEnded, "pull request 7 (https://x/7) is merged".into())
+    );
+}

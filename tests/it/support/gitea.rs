@@ -88,6 +88,36 @@ impl Gitea {
         format!("[127.0.0.1]:{} {public}", self.ssh_port)
     }
 
+    /// A token of the administrator's for Git and the API, with these rights (`all`).
+    pub async fn token(&self, name: &str, scopes: &[&str]) -> String {
+        let path = format!("/api/v1/users/{}/tokens", LOGIN.0);
+        let asked = self.registry.request(Method::POST, &path).basic_auth(LOGIN.0, Some(LOGIN.1));
+        let answer = asked.json(&json!({"name": name, "scopes": scopes})).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["sha1"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// An empty private repository of the administrator's, for which this person may write too; where it is on disk.
+    pub async fn empty_repo(&self, name: &str, (person, password): (&str, &str)) -> PathBuf {
+        self.api(Method::POST, "user/repos", json!({"name": name, "private": true, "default_branch": BRANCH})).await;
+        let email = format!("{person}@example.com");
+        let user = json!({"username": person, "email": email, "password": password, "must_change_password": false});
+        let made = self.signed(Method::POST, "admin/users").json(&user).send().await.unwrap().status();
+        assert!(made.is_success() || made == 422, "{made}: made, or there already");
+        let path = format!("repos/{}/{name}/collaborators/{person}", LOGIN.0);
+        self.api(Method::PUT, &path, json!({"permission": "write"})).await;
+        self.folder.join("repositories").join(LOGIN.0).join(format!("{name}.git"))
+    }
+
+    /// A call of the API by this person, past the proxy.
+    pub fn call(&self, method: Method, path: &str, (person, password): (&str, &str)) -> reqwest::RequestBuilder {
+        self.registry.request(method, &format!("/api/v1/{path}")).basic_auth(person, Some(password))
+    }
+
+    fn signed(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.call(method, path, LOGIN)
+    }
+
     async fn api(&self, method: Method, path: &str, body: Value) {
         let request = self.registry.request(method, &format!("/api/v1/{path}"));
         let answer = request.basic_auth(LOGIN.0, Some(LOGIN.1)).json(&body).send().await.unwrap();

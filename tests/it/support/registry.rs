@@ -233,8 +233,11 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: Request) -> Response 
     spoil(fault, response).await
 }
 
-/// `acme/app` of `/v2/acme/app/tags/list`.
+/// `acme/app` of `/v2/acme/app/tags/list`, and of `/api/v1/repos/acme/app/pulls`.
 fn repository_of(path: &str) -> &str {
+    if let Some(rest) = path.strip_prefix("/api/v1/repos/") {
+        return rest.match_indices('/').nth(1).map_or(rest, |(end, _)| &rest[..end]);
+    }
     let rest = path.strip_prefix("/v2/").unwrap_or_default();
     ["/tags/", "/manifests/", "/blobs/", "/referrers/"]
         .iter()

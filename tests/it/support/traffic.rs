@@ -27,6 +27,8 @@ pub enum Fault {
     Status(u16),
     /// This status, with `Retry-After` in seconds.
     RetryAfter(u16, u64),
+    /// This status instead of an answer to what would write. Reads are answered.
+    NoWrites(u16),
     /// No answer, ever.
     Hang,
     /// The first half of the real answer's body, then the connection breaks.
@@ -95,7 +97,8 @@ impl Traffic {
                 Err((StatusCode::from_u16(code).unwrap(), [(RETRY_AFTER, seconds)]).into_response())
             }
             Some(Fault::Hang) => std::future::pending().await,
-            Some(Fault::LostReply) if is_read(method, path) => Ok(None),
+            Some(Fault::LostReply | Fault::NoWrites(_)) if is_read(method, path) => Ok(None),
+            Some(Fault::NoWrites(code)) => Err(StatusCode::from_u16(code).unwrap().into_response()),
             Some(Fault::Truncate | Fault::LostReply) | None => Ok(fault),
         }
     }

@@ -14,11 +14,12 @@ fn hold(policy: &str, value: &str) -> HoldStatus {
         at: chrono::DateTime::UNIX_EPOCH,
         commit: "0".repeat(40).parse().unwrap(),
         reason: "why".into(),
+        request: None,
     }
 }
 
 fn released(policy: &str, value: &str) -> ReleasedStatus {
-    ReleasedStatus { policy: policy.into(), value: value.into() }
+    ReleasedStatus { policy: policy.into(), value: value.into(), request: None }
 }
 
 #[test]
@@ -67,4 +68,21 @@ fn a_release_lasts_until_it_is_used_up() {
     // A policy without a choice keeps its release, also one of a hold that is only told of.
     let settled = settle(&[], &[app, db], &[], ask.as_ref(), &|policy| policy == "web:app");
     assert_eq!(settled, Settled { waiting: vec![released("web:app", "1.2")], ..Settled::default() });
+}
+
+#[test]
+fn who_closes_the_next_request_decides_anew() {
+    let by_request =
+        |number: u32| HoldStatus { request: Some(format!("https://x/{number}")), ..hold("web:app", "x:2") };
+    let release = Release::read("app").unwrap();
+    let first = settle(&[(by_request(1), SkipTag)], &[], &[], Some(&release), &|_| false);
+    assert_eq!((first.stands, first.used[0].request.as_deref()), (vec![false], Some("https://x/1")));
+    let again = settle(&[(by_request(2), SkipTag)], &[], &first.used, None, &|_| false);
+    assert_eq!((again.stands, again.used), (vec![true], vec![]));
+    // A revert in Git and a closed request are two decisions, released together.
+    let both = [(hold("web:app", "x:2"), SkipTag), (by_request(1), SkipTag)];
+    let released = settle(&both, &[], &[], Some(&release), &|_| false);
+    assert_eq!((released.stands, released.used.len()), (vec![false, false], 2));
+    let again = [(hold("web:app", "x:2"), SkipTag), (by_request(2), SkipTag)];
+    assert_eq!(settle(&again, &[], &released.used, None, &|_| false).stands, [false, true]);
 }
