@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
 use crate::cluster::watches::{Job, Watches};
-use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes, Writers};
+use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
 use crate::http::hooks::Hooks;
 use crate::http::{self, Readiness};
 use crate::leading::{self, Seat};
+use crate::pushing::Queues;
 use crate::registry::cloud::{Cloud, Environment};
 use crate::registry::{Limits, Registry};
 use crate::sync::observed::Table;
@@ -264,7 +265,7 @@ fn context(
         hooks: Hooks::new(options.google_keys.clone()),
         settings: options.settings.clone(),
         ground: Ground::default(),
-        writers: Writers::default(),
+        queues: Queues::default(),
         stores: Stores {
             config_repos: flows.repos.store(),
             image_policies: flows.policies.store(),

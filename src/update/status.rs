@@ -69,6 +69,16 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// What was found in the files, if they were looked at.
+    pub fn batch_mut(&mut self) -> Option<&mut Batch> {
+        match self {
+            Self::UpToDate { batch, .. } | Self::Pushed { batch, .. } | Self::Resting { batch, .. } => Some(batch),
+            Self::Waiting { .. } | Self::Unchanged | Self::Suspended => None,
+        }
+    }
+}
+
 /// Until when a push has to wait after the one before. A time that lies further ahead than the whole interval is another clock's, and
 /// waited for by nobody.
 pub fn rests_until(last: Option<DateTime<Utc>>, interval: Duration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -135,6 +145,7 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     status.problems = batch
         .problems
         .iter()
+        .chain(&batch.idle)
         .take(LISTED)
         .map(|p| ProblemStatus { file: p.file.clone(), line: p.line, reason: p.reason.clone() })
         .collect();
