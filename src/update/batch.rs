@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_file};
 use super::message::{self, Occasion};
 use super::target::Target;
-use crate::api::image_update::{HoldStatus, ReleasedStatus};
+use crate::api::image_update::{ChangeStatus, HoldStatus, ReleasedStatus};
 use crate::object::Problem;
+use crate::revision::CommitId;
 
 /// Where a problem with the message's template is: in the object, not in a file.
 pub const TEMPLATE: &str = "spec.commit.messageTemplate";
@@ -26,6 +27,19 @@ pub struct Batch {
     pub markers: u32,
     /// What a person decided about values.
     pub holding: Holding,
+    /// A push that the status does not tell of yet.
+    pub earlier: Option<Earlier>,
+}
+
+/// A push whose maker died before it could tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The commit.
+    pub commit: CommitId,
+    /// The branch that it is on.
+    pub branch: String,
+    /// What it changed.
+    pub changes: Vec<ChangeStatus>,
 }
 
 /// What a person decided about values.

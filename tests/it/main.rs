@@ -1,5 +1,5 @@
 //! The integration tests: the product's binary against a real cluster, registry and Git server. Without a story's name it runs the
-//! tests (`--help` lists the options); `demo` and `cluster` are stories for people, `bench` measures.
+//! tests (`--help` lists the options); `demo` and `cluster` are stories for people, `bench` measures, `chaos` kills.
 
 #![allow(
     clippy::disallowed_methods,
@@ -15,8 +15,10 @@ mod support;
 mod announced;
 mod architecture;
 mod bench;
+mod chaos;
 mod choices;
 mod commands;
+mod cuts;
 mod demo;
 mod drift;
 mod explained;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         "demo" => demo::main(),
         "cluster" => showroom::main(),
         "bench" => bench::main(),
+        "chaos" => chaos::main(),
         _ => run_tests(),
     };
     support::guard::shut_down();
@@ -93,6 +96,8 @@ fn run_tests() -> ExitCode {
         announced::trials(),
         explained::trials(),
         races::trials(),
+        cuts::trials(),
+        chaos::trials(),
         holds::trials(),
         hostile::trials(),
         objects::trials(),
