@@ -22,6 +22,7 @@ pub mod link;
 pub mod lint;
 pub mod diff;
 pub mod refspec;
+pub mod advice;
 pub mod trailers;
 pub mod message;
 pub mod batch;
@@ -247,7 +248,7 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
             return Ok((Outcome::Resting { until, batch }, grounded.revision));
         }
         let pushed = grounded.mirror.push_along(&grounded.remote, &target, (old.as_ref(), &commit), &along).await;
-        match pushed.map_err(|error| failure(&error, url))? {
+        match pushed.map_err(|error| refusal(&error, url))? {
             Pushed::Done => {
                 context.metrics.pushed();
                 if target == source {
@@ -263,6 +264,15 @@ async fn write(task: Arc<Task>, context: &Context, mut grounded: Grounded) -> Re
         }
     }
     Err(Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it")))
+}
+
+/// What a push that failed means; a host that protects the branch has a way round.
+fn refusal(error: &git::Error, url: &str) -> Failure {
+    let mut failure = failure(error, url);
+    if let git::Error::Rejected { message } = error {
+        failure.message.push_str(advice::on_refusal(message).unwrap_or_default());
+    }
+    failure
 }
 
 /// What goes along with a push to a branch.

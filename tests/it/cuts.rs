@@ -158,7 +158,7 @@ impl Lane {
 }
 
 /// The same decision is the same commit: on one head, nobody asks for two.
-fn check_pushes(pushes: &[[String; 2]]) {
+pub fn check_pushes(pushes: &[[String; 2]]) {
     let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for [old, new] in pushes {
         wanted.entry(old).or_default().insert(new);
@@ -173,7 +173,11 @@ pub async fn sweep(world: World, life: Life, is_all: bool) {
     let mut lanes = join_all([world].into_iter().chain(more).map(Lane::new)).await;
     let calls = learn(&mut lanes[0], life).await;
     let mut cases = Vec::new();
-    for (call, point) in calls.iter().flat_map(|call| POINTS.map(|point| (call, point))) {
+    for (n, (call, point)) in calls.iter().flat_map(|call| POINTS.map(|point| (call, point))).enumerate() {
+        // Reads of the API server decide nothing by themselves: one point each is enough for every day.
+        if !is_all && call.starts_with("GET ") && n % 3 != n / 3 % 3 {
+            continue;
+        }
         let all = [(true, true), (false, true), (true, false), (false, false)];
         let chosen = if is_all { &all[..] } else { std::slice::from_ref(&all[cases.len() % all.len()]) };
         for (is_killed, is_fresh) in chosen.iter().copied() {
@@ -186,10 +190,9 @@ pub async fn sweep(world: World, life: Life, is_all: bool) {
     }));
     let came: Vec<Case> = done.await.into_iter().flatten().collect();
     println!("{} calls, {} cases, {} came to pass: {calls:?}", calls.len(), cases.len(), came.len());
-    for call in &calls {
-        for point in POINTS {
-            assert!(came.iter().any(|case| case.call == *call && case.point == point), "{call} never came {point:?}");
-        }
+    for Case { call, point, .. } in &cases {
+        let has_come = came.iter().any(|case| case.call == *call && case.point == *point);
+        assert!(has_come, "{call} was never cut {point:?}");
     }
 }
 
@@ -227,9 +230,7 @@ async fn run_lane(lane: &mut Lane, life: Life, cases: Vec<Case>) -> Vec<Case> {
         if life == Life::Runs && running.is_none() {
             running = Some(lane.launch.start().await);
         }
-        let begun = std::time::Instant::now();
         let (tagboat, has_come) = lane.run(&case, running.take()).await;
-        println!("{:5} ms {case:?}", begun.elapsed().as_millis());
         match life {
             Life::Starts => tagboat.kill9().await,
             Life::Runs => running = Some(tagboat),

@@ -22,6 +22,7 @@ mod cuts;
 mod demo;
 mod drift;
 mod explained;
+mod faults;
 mod gates;
 mod generated;
 mod holds;
@@ -98,6 +99,7 @@ fn run_tests() -> ExitCode {
         races::trials(),
         cuts::trials(),
         chaos::trials(),
+        faults::trials(),
         holds::trials(),
         hostile::trials(),
         objects::trials(),

@@ -64,9 +64,8 @@ fn is_allowed(host: &Host, parts: &Parts) -> bool {
 async fn run(host: &Host, parts: &Parts, body: Body) -> std::io::Result<Response> {
     let header =
         |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let mut command = tokio::process::Command::from(super::git());
+    let mut command = tokio::process::Command::from(super::git_program("git-http-backend"));
     command
-        .arg("http-backend")
         .env("GIT_PROJECT_ROOT", &host.folder)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REQUEST_METHOD", parts.method.as_str())
