@@ -137,7 +137,11 @@ async fn the_same_line(world: World) {
     let cutter = cut(&world, &repo).await;
     let tagboat = cutter.launch(world.launch()).start().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
-    for (n, tag, person, left) in [(1, "1.1.0", "2.0.0", "2.0.0"), (2, "2.1.0", "2.1.0", "2.1.0")] {
+    for app in ["app", "web"] {
+        world.push(app, &["1.0.1"]).await;
+    }
+    in_git(&repo, FILE, &text("1.0.1", "1.0.1")).await;
+    for (n, tag, person) in [(1, "1.1.0", "2.0.0"), (2, "2.1.0", "2.1.0")] {
         cutter.plan("git push", Point::Before, Act::Hold);
         world.push("app", &[tag]).await;
         world.push("web", &[tag]).await;
@@ -149,12 +153,17 @@ async fn the_same_line(world: World) {
         let (_, web) = before.split_once('\n').unwrap();
         repo.commit(&[(FILE, &format!("{}{web}", marked(&world, "app", person)))], "we need this now");
         cutter.let_go();
-        in_git(&repo, FILE, &text(left, tag)).await;
+        in_git(&repo, FILE, &text(person, tag)).await;
         let update = seen(&world, &repo).await;
         assert_eq!(update.status.unwrap().holds.len(), usize::from(person != tag));
     }
-    assert_eq!(written(&repo), ["1.1.0", "2.1.0"], "those of the other app only");
-    assert!(bumps(&repo.log()).iter().all(|bump| bump.policy.ends_with(":web")));
+    let of = |policy: &str| {
+        let log = bumps(&repo.log()).into_iter().rev();
+        log.filter(|bump| bump.policy.ends_with(policy)).map(|bump| bump.new).collect::<Vec<_>>()
+    };
+    assert_eq!(of(":app"), [format!("{}:1.0.1", world.image("app"))]);
+    let web = ["1.0.1", "1.1.0", "2.1.0"].map(|tag| format!("{}:{tag}", world.image("web")));
+    assert_eq!(of(":web"), web);
     assert!(!tagboat.log().contains("panicked"));
 }
 
