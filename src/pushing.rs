@@ -17,9 +17,10 @@ use crate::api::condition::Reason;
 use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::{Answer, Failure};
-use crate::git::Pushed;
+use crate::git::{self, Pushed};
 use crate::revision::Revision;
 use crate::source::failure;
+use crate::update::advice;
 use crate::update::status::Outcome;
 
 /// How often a lost race is run again at once before the scheduler takes over.
@@ -152,7 +153,7 @@ async fn push(tasks: &[Arc<Task>], context: &Context, mut grounded: Grounded) ->
         }
         let pushed =
             grounded.mirror.push_along(&grounded.remote, &read.branch, (Some(&read.commit), &tip), &first.along);
-        match pushed.await.map_err(|error| failure(&error, &grounded.remote.url))? {
+        match pushed.await.map_err(|error| refusal(&error, &grounded.remote.url))? {
             Pushed::Done => {
                 context.ground.set(&namespace, &repo, grounded.clone());
                 wake(context, &namespace, &repo);
@@ -181,6 +182,15 @@ fn fate(task: &Task, Made { mut batch, commit }: Made, head: &Revision) -> Outco
             Outcome::Pushed { commit, branch: head.branch.clone(), batch }
         }
     }
+}
+
+/// What a push that failed means; a host that protects the branch has a way round.
+fn refusal(error: &git::Error, url: &str) -> Failure {
+    let mut failure = failure(error, url);
+    if let git::Error::Rejected { message } = error {
+        failure.message.push_str(advice::on_refusal(message).unwrap_or_default());
+    }
+    failure
 }
 
 /// A branch that others move all the time.

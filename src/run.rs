@@ -78,7 +78,7 @@ impl Election {
 }
 
 /// How long what runs may take to finish when the process is asked to end.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(4);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Runs until SIGTERM or SIGINT: then no new work is taken, what runs is finished or dropped, and the lead is given back.
 ///

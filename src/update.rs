@@ -23,6 +23,7 @@ pub mod link;
 pub mod lint;
 pub mod diff;
 pub mod refspec;
+pub mod advice;
 pub mod trailers;
 pub mod proposal;
 pub mod message;

@@ -8,8 +8,9 @@ use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_fil
 use super::message::{self, Occasion};
 use super::proposal::Proposal;
 use super::target::Target;
-use crate::api::image_update::{HoldStatus, ReleasedStatus};
+use crate::api::image_update::{ChangeStatus, HoldStatus, ReleasedStatus};
 use crate::object::Problem;
+use crate::revision::CommitId;
 
 /// Where a problem with the message's template is: in the object, not in a file.
 pub const TEMPLATE: &str = "spec.commit.messageTemplate";
@@ -38,6 +39,19 @@ pub struct Batch {
     pub holding: Holding,
     /// What became of the pull request.
     pub proposal: Proposal,
+    /// A push that the status does not tell of yet.
+    pub earlier: Option<Earlier>,
+}
+
+/// A push whose maker died before it could tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The commit.
+    pub commit: CommitId,
+    /// The branch that it is on.
+    pub branch: String,
+    /// What it changed.
+    pub changes: Vec<ChangeStatus>,
 }
 
 /// What a person decided about values.

@@ -103,6 +103,7 @@ pub fn next(
         }
         Ok(Outcome::UpToDate { revision, batch }) => {
             status.observed_revision = Some(revision.clone());
+            repair(&mut status, batch, now);
             let template = before.problems.iter().find(|problem| problem.file == TEMPLATE);
             let verdict = seen(&mut status, batch);
             match template.filter(|_| before.observed_generation == generation) {
@@ -115,6 +116,7 @@ pub fn next(
                 1 => "1 new value waits".to_owned(),
                 values => format!("{values} new values wait"),
             };
+            repair(&mut status, batch, now);
             match seen(&mut status, batch) {
                 Verdict::Ready { reason, .. } => {
                     let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -138,6 +140,16 @@ pub fn next(
     status.last_handled_reconcile_at = requested_at;
     status.conditions = conditions(&verdict, generation, &before.conditions, now);
     status
+}
+
+/// Tells of a push whose maker could not do so any more.
+fn repair(status: &mut ImageUpdateStatus, batch: &Batch, now: DateTime<Utc>) {
+    if let Some(earlier) = &batch.earlier {
+        status.last_push_commit = Some(earlier.commit.clone());
+        status.last_push_branch = Some(earlier.branch.clone());
+        status.last_push_time = Some(now);
+        status.last_changes = earlier.changes.iter().take(LISTED).cloned().collect();
+    }
 }
 
 fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
