@@ -18,6 +18,7 @@ mod bench;
 mod choices;
 mod commands;
 mod demo;
+mod documented;
 mod drift;
 mod explained;
 mod forges;
@@ -82,6 +83,7 @@ fn run_tests() -> ExitCode {
         parts_work::trials(),
         policies::trials(),
         commands::trials(),
+        documented::trials(),
         story::trials(),
         loop_one::trials(),
         lists::trials(),
