@@ -10,15 +10,16 @@ use libtest_mimic::Trial;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::support::registry::LOGIN;
 use crate::support::tagboat::cli;
 use crate::support::world::{World, make_namespace};
-use crate::support::{bare_trial, checkout, guard, trial};
+use crate::support::{bare_trial, checkout, gitea_host, guard, trial};
 
 mod page;
 mod reader;
 
 use page::{Block, Command, Form};
-use reader::{GIT, Live, REGISTRY, Reader, run};
+use reader::{ANN, GIT, Live, PAGES, REGISTRY, Reader, repository, run};
 
 pub fn trials() -> Vec<Trial> {
     let mut trials = vec![
@@ -66,15 +67,34 @@ async fn with_a_cluster(mut world: World, name: String) {
     let namespace = text.split("namespace: ").nth(1).unwrap().split(|c: char| !c.is_ascii_lowercase()).next().unwrap();
     make_namespace(&world.client, namespace).await;
     namespace.clone_into(&mut world.namespace);
-    world.git_secret("fleet-git").await;
-    let repo = world.repo("fleet", &[("README.md", "the fleet\n")]);
-    let reader = Reader::new(&name, vec![(GIT, repo.url.clone()), (REGISTRY, world.registry.host.clone())]);
-    reader.clone_of(&world, &repo);
+    let (url, login) = match text.contains("  pullRequest:") {
+        true => at_gitea(&world, &name).await,
+        false => {
+            world.git_secret("fleet-git").await;
+            let url = world.repo("fleet", &[]).url;
+            let login = format!("http://{}:{}@", world.git.username, world.git.password);
+            (url.clone(), url.replace("http://", &login))
+        }
+    };
+    let pages = url.trim_end_matches(".git").to_owned();
+    let reader = Reader::new(&name, vec![(GIT, url), (PAGES, pages), (REGISTRY, world.registry.host.clone())]);
+    reader.begin(&login);
     let mut live = Live { world, tagboat: None, kubeconfig: PathBuf::new() };
     live.kubeconfig = live.world.cluster.kubeconfig("person");
     for block in blocks(&name) {
         reader.follow(&block, Some(&mut live)).await;
     }
+}
+
+/// A repository at a host that has pull requests: its URL for the controller, and for the reader.
+async fn at_gitea(world: &World, page: &str) -> (String, String) {
+    let gitea = gitea_host().await;
+    let name = repository(page);
+    gitea.empty_repo(&name, ANN).await;
+    let token = gitea.token(&name, &["all"]).await;
+    world.secret("fleet-git", "Opaque", json!({"username": LOGIN.0, "password": token})).await;
+    let place = |host: &str| format!("http://{host}/{}/{name}.git", LOGIN.0);
+    (place(&gitea.registry.host), place(&format!("{}:{}@{}", ANN.0, ANN.1, gitea.registry.direct())))
 }
 
 async fn markers_of_the_readme() {
@@ -103,6 +123,7 @@ async fn how_pages_are_read() {
     assert_eq!(read("```console\n$ a\nx\n\ny\n$ b \\\n   c\n```"), Ok(vec![Form::Console(commands)]));
     let image = Form::Push { repository: "a/b".into(), tag: "1".into() };
     assert_eq!(read("<!-- test: the registry gets a/b:1 -->"), Ok(vec![image]));
+    assert_eq!(read("<!-- test: a person closes pull request 7 -->"), Ok(vec![Form::Close(7)]));
     for unknown in ["```\n$ a\n```", "```sh\na\n```", "```console\nx\n```", "<!-- test: nothing -->", "```text\n```"] {
         assert!(read(unknown).is_err(), "{unknown}");
     }

@@ -25,6 +25,8 @@ pub enum Form {
     Template,
     /// A comment `<!-- test: … -->`, which readers do not see: the registry gets an image.
     Push { repository: String, tag: String },
+    /// Another one: a person closes a pull request.
+    Close(u64),
 }
 
 /// A command and what it prints.
@@ -47,7 +49,7 @@ pub fn read(text: &str) -> Result<Vec<Block>, String> {
     while let Some((at, line)) = lines.next() {
         let line = line.trim_end();
         if let Some(words) = line.strip_prefix("<!-- test: ").and_then(|rest| rest.strip_suffix(" -->")) {
-            blocks.push(Block { line: at + 1, form: pushed(words).ok_or_else(|| format!("{}: {words}", at + 1))? });
+            blocks.push(Block { line: at + 1, form: hidden(words).ok_or_else(|| format!("{}: {words}", at + 1))? });
         } else if let Some(language) = line.strip_prefix("```") {
             let inside: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
             let text: String = inside.iter().map(|line| format!("{line}\n")).collect();
@@ -61,8 +63,11 @@ pub fn read(text: &str) -> Result<Vec<Block>, String> {
     Ok(blocks)
 }
 
-/// `the registry gets shop/app:1.2.0`
-fn pushed(words: &str) -> Option<Form> {
+/// `the registry gets shop/app:1.2.0`, `a person closes pull request 1`
+fn hidden(words: &str) -> Option<Form> {
+    if let Some(number) = words.strip_prefix("a person closes pull request ") {
+        return number.parse().ok().map(Form::Close);
+    }
     let (repository, tag) = words.strip_prefix("the registry gets ")?.split_once(':')?;
     Some(Form::Push { repository: repository.to_owned(), tag: tag.to_owned() })
 }

@@ -5,24 +5,34 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::page::{self, Block, Command, Form};
 use crate::setup::SOON;
-use crate::support::git::{Repo, git};
-use crate::support::guard;
+use crate::support::git::git;
 use crate::support::parts::program;
+use crate::support::registry::LOGIN;
 use crate::support::tagboat::{BINARY, Tagboat};
 use crate::support::world::World;
+use crate::support::{gitea_host, guard};
 
 /// What stands for the registry in pages.
 pub const REGISTRY: &str = "registry.example.com";
-/// And for the repository.
+/// For the repository's pages.
+pub const PAGES: &str = "https://git.example.com/acme/fleet";
+/// For the repository.
 pub const GIT: &str = "https://git.example.com/acme/fleet.git";
+
+/// Who reads, for a host that has people.
+pub const ANN: (&str, &str) = ("ann", "anchor-9-ann");
 
 /// A reader's machine: a checkout, and the programs that the page takes for granted.
 pub struct Reader {
     page: String,
     /// Names of the page and what stands for them here.
     names: Vec<(&'static str, String)>,
+    /// The repository's name at Gitea.
+    repository: String,
     folder: tempfile::TempDir,
 }
 
@@ -50,7 +60,7 @@ impl Reader {
         if let Ok(kubectl) = program("kubectl") {
             std::os::unix::fs::symlink(kubectl, bin.join("kubectl")).unwrap();
         }
-        Self { page: page.to_owned(), names, folder }
+        Self { page: page.to_owned(), names, repository: repository(page), folder }
     }
 
     fn checkout(&self) -> PathBuf {
@@ -64,10 +74,18 @@ impl Reader {
         command
     }
 
-    /// Makes the checkout a clone.
-    pub fn clone_of(&self, world: &World, repo: &Repo) {
-        let login = format!("http://{}:{}@", world.git.username, world.git.password);
-        run(self.git().args(["clone", "-q", &repo.url.replace("http://", &login), "."]));
+    /// Makes the checkout a clone of an empty repository, with a first commit.
+    pub fn begin(&self, url: &str) {
+        std::fs::write(self.checkout().join("README.md"), "the fleet\n").unwrap();
+        for args in [
+            &["init", "-q", "-b", "main"][..],
+            &["remote", "add", "origin", url],
+            &["add", "."],
+            &["commit", "-q", "-m", "first commit"],
+            &["push", "-q", "-u", "origin", "main"],
+        ] {
+            run(self.git().args(args));
+        }
     }
 
     /// Does what a block says.
@@ -93,6 +111,11 @@ impl Reader {
             }
             Form::Push { repository, tag } => {
                 live.expect("a page with a cluster").world.registry.push(repository, tag).await;
+            }
+            Form::Close(number) => {
+                let path = format!("repos/{}/{}/pulls/{number}", LOGIN.0, self.repository);
+                let call = gitea_host().await.call(reqwest::Method::PATCH, &path, ANN);
+                call.json(&json!({"state": "closed"})).send().await.unwrap().error_for_status().unwrap();
             }
             Form::Objects(_) | Form::Template => {}
         }
@@ -172,6 +195,11 @@ impl Drop for Reader {
         let home = self.folder.path().join("home");
         let _ = std::process::Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", home).output();
     }
+}
+
+/// The name of a page's repository at Gitea.
+pub fn repository(page: &str) -> String {
+    format!("docs-{}", page.trim_end_matches(".md"))
 }
 
 /// Runs a command that must work.
