@@ -20,6 +20,7 @@ mod choices;
 mod commands;
 mod cuts;
 mod demo;
+mod documented;
 mod drift;
 mod explained;
 mod faults;
@@ -86,6 +87,7 @@ fn run_tests() -> ExitCode {
         parts_work::trials(),
         policies::trials(),
         commands::trials(),
+        documented::trials(),
         story::trials(),
         loop_one::trials(),
         lists::trials(),

@@ -12,7 +12,8 @@ use super::parts::program;
 use super::process::Process;
 use super::{free_ports, next_number, tail};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tagboat");
+/// The binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tagboat");
 
 /// How to run the controller. Clone it to run it again with the same data.
 #[derive(Debug, Clone)]
