@@ -32,17 +32,17 @@ pub struct Done {
     sizes: Sizes,
     robots: usize,
     rejected: usize,
-    lost_races: usize,
+    late: usize,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sizes, robots, rejected, lost_races } = self;
+        let Self { sizes, robots, rejected, late } = self;
         let Sizes { commits, people, bumps, .. } = sizes;
         write!(
             f,
             "{commits} commits of {people} people and {bumps} bumps in {robots} commits: linear, none lost, none doubled; \
-             people lost {rejected} races, the controller {lost_races}"
+             people began again {rejected} times, the host refused {late} pushes that came late"
         )
     }
 }
@@ -100,7 +100,7 @@ pub async fn compete(world: &World, sizes: Sizes) -> Done {
     tagboat.terminate().await;
     let robots = check(world, &repo, sizes, rounds);
     let pushes = repo.requests().iter().filter(|request| request.path.ends_with("/git-receive-pack")).count();
-    Done { sizes, robots, rejected, lost_races: pushes.saturating_sub(robots + sizes.commits + rejected) }
+    Done { sizes, robots, rejected, late: pushes.saturating_sub(robots + sizes.commits) }
 }
 
 /// The commits of the controller.
