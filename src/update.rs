@@ -77,6 +77,7 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     let now = clock::now();
     let mut memory = context.updates.get(&*update);
     let before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
+    let named = memory.named.clone();
     let outcome = commit_choices(&update, &context, &mut memory, &before, now).await;
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
     let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
@@ -111,7 +112,11 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
         }
     }
     memory.progress.generation = update.metadata.generation;
+    let is_other = memory.named != named;
     context.updates.put(&*update, memory);
+    if is_other {
+        wake_others(&context, &update);
+    }
     Action::requeue(again)
 }
 
@@ -182,10 +187,7 @@ async fn commit_choices(
     let choices = &task.wants.choices;
     if let Some(batch) = outcome.batch_mut() {
         batch.find_idle(choices, others.as_ref());
-        if memory.named != batch.named {
-            memory.named.clone_from(&batch.named);
-            wake_others(context, update);
-        }
+        memory.named.clone_from(&batch.named);
     }
     // What rests is to be looked at again.
     let is_done = !matches!(outcome, Outcome::Resting { .. });
