@@ -91,6 +91,8 @@ pub async fn reconcile(policy: Arc<ImagePolicy>, context: Arc<Context>) -> Actio
         Ok(()) => {
             is_news |= status.latest_ref != before.latest_ref;
             memory.progress.status = Some(status.clone());
+            // Not before: when only the answer to a write was lost, the next run finds the choice written, and it is news all the same.
+            memory.progress.generation = policy.metadata.generation;
         }
         Err(error) => {
             tracing::warn!(kind = "ImagePolicy", name = policy.name_any(), "status not written: {error}");
@@ -99,7 +101,6 @@ pub async fn reconcile(policy: Arc<ImagePolicy>, context: Arc<Context>) -> Actio
             memory.progress.asked = None;
         }
     }
-    memory.progress.generation = policy.metadata.generation;
     let is_written = memory.progress.status.as_ref() == Some(&status);
     context.policies.put(&*policy, memory);
     // Only now, as who is woken reads what was put; and before the event, which nobody waits for.

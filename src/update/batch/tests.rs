@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::edit::Field;
 use super::*;
 
 const FILES: [&str; 7] = [
@@ -109,4 +110,26 @@ fn targets_that_name_no_file_and_files_that_are_too_large() {
         problems,
         ["0.yaml: the file is larger than 2 MiB: split it", "6.yaml: target key image.tag: it is a folder"]
     );
+}
+
+proptest! {
+    /// No clock is asked, and neither the order of the changes nor when one looks makes a difference.
+    #[test]
+    fn the_time_of_a_commit_is_that_of_its_facts(
+        times in prop::collection::vec(prop::option::of(-4_000_000_000_i64..9_000_000_000), 1..6),
+        parent in -4_000_000_000_i64..9_000_000_000,
+    ) {
+        let policy = |n: usize| format!("web:app-{n}");
+        let at = |(n, time): (usize, &Option<i64>)| Some((policy(n), DateTime::from_timestamp((*time)?, 0)?));
+        let chosen_at: BTreeMap<String, DateTime<Utc>> = times.iter().enumerate().filter_map(at).collect();
+        let mut changes: Vec<Change> = (0..times.len()).map(|n| Change {
+            file: "a.yaml".into(), line: 1, policy: policy(n), field: Field::Tag, old: "1".into(), new: "2".into(),
+        }).collect();
+        let time = commit_time(&changes, &chosen_at, parent);
+        changes.reverse();
+        prop_assert_eq!(commit_time(&changes, &chosen_at, parent), time);
+        prop_assert!(time >= parent, "never before its parent");
+        prop_assert!(time == parent || times.contains(&Some(time)), "and always one that is written down");
+        prop_assert_eq!(commit_time(&changes, &chosen_at, time), time, "a jump back of the clock changes nothing");
+    }
 }

@@ -19,8 +19,8 @@ use crate::support::{guard, next_number};
 pub const LANES: usize = 4;
 /// The files of a repository, with a policy for each.
 const APPS: [&str; 2] = ["a", "b"];
-/// Lives are at most so long, which is longer than a bump takes.
-const LIFE: Duration = Duration::from_millis(700);
+/// Lives are at most so many times as long as a start and its bump take, undisturbed.
+const LIFE: f64 = 1.5;
 /// A life that bumps is ended when its push has just begun, as often.
 const AT_THE_PUSH: u64 = 3;
 
@@ -84,19 +84,24 @@ async fn run_lane(world: &World, lane: u64, left: &AtomicUsize, all: usize) -> D
     }
     image_update(world, "batchWindow: 10ms").await;
     let mut chance = Chance::new(lane);
-    let (mut launch, mut tag, mut killed) = (world.launch(), 0, 0);
+    let (mut launch, mut tag, mut killed) = (world.launch(), 1, 0);
+    push(world, tag).await;
+    let begun = Instant::now();
+    let tagboat = launch.start_unready();
+    let first = || async { if is_written(world, &repo, tag) { Ok(()) } else { Err("not yet") } };
+    eventually("the first bump", SOON, first).await;
+    tagboat.kill9().await;
+    let life = begun.elapsed().mul_f64(LIFE);
     while take(left) {
         if is_written(world, &repo, tag) {
             tag += 1;
-            for app in APPS {
-                world.registry.push_many(&world.repository(app), [format!("1.{tag}.0")]).await;
-            }
+            push(world, tag).await;
         }
         if chance.below(4) == 0 {
             launch.data_dir = guard::folder().join(format!("{}-data-{}", world.namespace, next_number()));
         }
         let pushes = || repo.requests().iter().filter(|request| request.path.ends_with("/git-receive-pack")).count();
-        let (before, end) = (pushes(), Instant::now() + LIFE.mul_f64(chance.part()));
+        let (before, end) = (pushes(), Instant::now() + life.mul_f64(chance.part()));
         let ends_at_push = chance.below(AT_THE_PUSH) == 0;
         let tagboat = launch.start_unready();
         while Instant::now() < end {
@@ -127,6 +132,12 @@ async fn run_lane(world: &World, lane: u64, left: &AtomicUsize, all: usize) -> D
     assert!(update.status.unwrap_or_default().holds.is_empty(), "nobody took anything back");
     tagboat.terminate().await;
     Done { kills: killed, ..count(world, &repo, tag) }
+}
+
+async fn push(world: &World, tag: usize) {
+    for app in APPS {
+        world.registry.push_many(&world.repository(app), [format!("1.{tag}.0")]).await;
+    }
 }
 
 fn take(left: &AtomicUsize) -> bool {

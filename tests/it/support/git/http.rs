@@ -1,6 +1,7 @@
 //! Smart HTTP as hosts speak it: `git http-backend` as a CGI program, after a check of user and password.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -96,7 +97,7 @@ async fn run(host: &Host, parts: &Parts, body: Body) -> std::io::Result<Response
         }
     });
     // The program would wait for the rest for ever.
-    let mut breaks = std::pin::pin!(async {
+    let mut breaks: Breaks = Box::pin(async {
         if told.await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -107,7 +108,7 @@ async fn run(host: &Host, parts: &Parts, body: Body) -> std::io::Result<Response
         let mut line = String::new();
         tokio::select! {
             read = output.read_line(&mut line) => read?,
-            () = &mut breaks => return Err(std::io::Error::other("the request broke off")),
+            () = &mut breaks => return Err(broken_off()),
         };
         match line.trim_end().split_once(": ") {
             Some(("Status", status)) => *response.status_mut() = status_of(status),
@@ -118,21 +119,32 @@ async fn run(host: &Host, parts: &Parts, body: Body) -> std::io::Result<Response
             None => break,
         }
     }
-    *response.body_mut() = Body::from_stream(futures::stream::unfold((child, output), next_piece));
+    *response.body_mut() = Body::from_stream(futures::stream::unfold((child, output, breaks), next_piece));
     Ok(response)
 }
 
-async fn next_piece(
-    (child, mut output): (Child, BufReader<ChildStdout>),
-) -> Option<(std::io::Result<Bytes>, (Child, BufReader<ChildStdout>))> {
+/// Comes when the request's body ends before its time.
+type Breaks = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The program dies when this is dropped.
+type Running = (Child, BufReader<ChildStdout>, Breaks);
+
+fn broken_off() -> std::io::Error {
+    std::io::Error::other("the request broke off")
+}
+
+async fn next_piece((child, mut output, mut breaks): Running) -> Option<(std::io::Result<Bytes>, Running)> {
     let mut piece = vec![0; 64 * 1024];
-    match output.read(&mut piece).await {
+    let read = tokio::select! {
+        read = output.read(&mut piece) => read,
+        () = &mut breaks => Err(broken_off()),
+    };
+    match read {
         Ok(0) => None,
         Ok(length) => {
             piece.truncate(length);
-            Some((Ok(piece.into()), (child, output)))
+            Some((Ok(piece.into()), (child, output, breaks)))
         }
-        Err(error) => Some((Err(error), (child, output))),
+        Err(error) => Some((Err(error), (child, output, Box::pin(std::future::pending())))),
     }
 }
 
