@@ -12,12 +12,13 @@ use crate::api::image_policy::{OnRevert, SemverPolicy};
 use crate::api::image_update::HoldStatus;
 use crate::api::{ImagePolicy, ImageUpdate, ImageUpdateStatus, RELEASE};
 use crate::git::{Depth, Error, Kind, Mirror, ObjectId, Person, Version};
+use crate::object::Problem;
 use crate::revision::CommitId;
 use crate::update::batch::{Batch, Holding};
 use crate::update::edit::values::{Place, Probe, Value, Wanted};
 use crate::update::edit::{self, Choices, Known, Wishes};
 use crate::update::hold::release::{self, Release};
-use crate::update::hold::{Asked, Cause, Search, Seen, tag_of, with_their_tags};
+use crate::update::hold::{Asked, Cause, Search, Seen, is_rivalry, tag_of, with_their_tags};
 use crate::update::proposal::Refused;
 use crate::update::target::Target;
 use crate::update::trailers::{self, Recorded};
@@ -115,6 +116,9 @@ impl Look<'_> {
                 continue; // what Git says goes before what the host says
             }
             held.entry(open[index].file).or_default().push(open[index].wanted.clone());
+            if is_rivalry(&hold) {
+                batch.problems.push(Problem { file: hold.file.clone(), line: hold.line, reason: hold.reason.clone() });
+            }
             standing.push(hold);
         }
         for (file, held) in held {

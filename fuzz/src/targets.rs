@@ -2,14 +2,18 @@
 //! of the code under test doesn't hold.
 
 mod challenge;
+mod edit;
 mod hooks;
 mod link;
+mod loader;
+mod marker;
 mod pattern;
 mod pull_secret;
 mod range;
 mod reference;
 mod signature;
 mod tags;
+mod target;
 mod template;
 mod trailers;
 mod window;
@@ -19,16 +23,20 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 13] = [
+pub const ALL: [(&str, Target); 17] = [
     ("challenge", challenge::run),
+    ("edit", edit::run),
     ("hooks", hooks::run),
     ("link", link::run),
+    ("loader", loader::run),
+    ("marker", marker::run),
     ("pattern", pattern::run),
     ("pull-secret", pull_secret::run),
     ("range", range::run),
     ("reference", reference::run),
     ("signature", signature::run),
     ("tags", tags::run),
+    ("target", target::run),
     ("template", template::run),
     ("trailers", trailers::run),
     ("window", window::run),

@@ -126,16 +126,21 @@ pub(super) fn below(root: &Path, path: &str) -> anyhow::Result<Result<Vec<u8>, &
     if is_file { read(&here).map(Ok) } else { Ok(Err("it is a folder")) }
 }
 
+/// A folder's path from the root, without symbolic links.
+pub(super) fn full(folder: &Path) -> anyhow::Result<PathBuf> {
+    folder.canonicalize().with_context(|| format!("read {}", folder.display()))
+}
+
 /// The nearest folder above with `.git`.
 pub(super) fn repository(folder: &Path) -> Option<PathBuf> {
-    let full = folder.canonicalize().ok()?;
+    let full = full(folder).ok()?;
     full.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
 }
 
 /// The checkout that a folder belongs to: the nearest folder above it with `.git`, else the current folder when it is below
 /// that, else the whole disk, since its bases may stand anywhere. With it, the folder's path inside.
 pub(super) fn checkout(folder: &Path) -> anyhow::Result<(PathBuf, String)> {
-    let full = folder.canonicalize().with_context(|| format!("read {}", folder.display()))?;
+    let full = full(folder)?;
     let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_else(|_| full.clone());
     let with_git = full.ancestors().find(|above| above.join(".git").exists());
     let root = with_git.unwrap_or(if full.starts_with(&here) && full != here { &here } else { Path::new("/") });

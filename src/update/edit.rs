@@ -152,6 +152,12 @@ fn claims(bytes: &[u8], found: &Places<'_>, wishes: &Wishes<'_>, problems: &mut 
     claims
 }
 
+/// The values of a file that follow more than one policy.
+pub(in crate::update) fn rivals(file: &str, bytes: &[u8], wishes: &Wishes<'_>) -> Vec<Problem> {
+    let Some(found) = look(bytes, wishes) else { return Vec::new() };
+    problems_of(file, claims::rivals(&claims(bytes, &found, wishes, &mut Vec::new())))
+}
+
 /// The problems of a file from their lines and reasons.
 pub(in crate::update) fn problems_of(file: &str, problems: Vec<(u32, String)>) -> Vec<Problem> {
     problems.into_iter().map(|(line, reason)| Problem { file: file.to_owned(), line, reason }).collect()

@@ -16,6 +16,10 @@ use crate::revision::CommitId;
 
 pub mod release;
 
+/// How the reason of a hold begins that is not a person's doing: another writer wants the same value to be another one.
+const RIVALS: &str = "two writers: ";
+/// After so many steps back and forth between two values, all of them by robots, nobody is to take the next.
+const ROUNDS: usize = 3;
 /// How much of a commit's subject and of a name is shown.
 const SHOWN: usize = 100;
 
@@ -74,6 +78,8 @@ pub struct Search<'a> {
     gap: Option<Cause>,
     /// Who made the value at the head.
     mover: Option<Cause>,
+    /// The commits of tagboat that went back and forth between the choice and the value at the head.
+    rounds: Vec<Cause>,
     held: Option<HoldStatus>,
 }
 
@@ -81,13 +87,14 @@ impl<'a> Search<'a> {
     /// Begins at the head. `changes` are what the status says that we wrote last.
     pub fn new(asked: &'a Asked, changes: &'a [ChangeStatus]) -> Self {
         let wrote = changes.iter().find(|change| asked.is_of(change)).map(|change| change.new.as_str());
-        Self { asked, wrote, value: asked.now.clone(), gap: None, mover: None, held: None }
+        Self { asked, wrote, value: asked.now.clone(), gap: None, mover: None, rounds: Vec::new(), held: None }
     }
 
     /// Looks at the next older commit that changed the file. Returns the parent to go on with; nothing when all is known.
     ///
     /// A merge that has the value of one of its parents changed nothing. Of a step from one value to another:
-    /// - one of ours ends the search: what lies below it we have answered;
+    /// - one of ours ends the search: what lies below it we have answered. But one away from the choice may be that of another
+    ///   tagboat, whose policy has this one's name: when it goes back and forth, nobody writes;
     /// - a person's step away from the choice holds it, whoever had written that;
     /// - a person's step away from what we wrote may hold by [`OnRevert::Hold`], or as a step forward.
     pub fn see(&mut self, seen: &Seen<'_>) -> Option<usize> {
@@ -102,14 +109,26 @@ impl<'a> Search<'a> {
             return Some(0);
         };
         let is_ours = self.gap.is_none() && seen.recorded.iter().any(|recorded| self.is_in(recorded));
+        if is_ours && self.goes_on_and_on(&seen.cause, before) {
+            return if self.held.is_none() { Some(side) } else { None };
+        }
         if is_ours {
             self.reach_ours(&self.value.clone());
+        }
+        if is_ours || !self.rounds.is_empty() {
             return None;
         }
         let cause = self.gap.take().unwrap_or_else(|| seen.cause.clone());
         if *before == self.asked.choice {
-            self.held =
-                Some(self.asked.held(&cause, format!("moved from {} to {}", shown(before), shown(&self.value))));
+            let how = format!("moved from {} to {}", shown(before), shown(&self.value));
+            let rival = seen.recorded.iter().find(|recorded| self.is_of_another(recorded));
+            let how = match rival {
+                None => how,
+                Some(rival) => {
+                    format!("{RIVALS}policy {} writes this value too, {how}", printable(&rival.policy, SHOWN))
+                }
+            };
+            self.held = Some(self.asked.held(&cause, how));
             return None;
         }
         self.mover.get_or_insert(cause);
@@ -134,6 +153,37 @@ impl<'a> Search<'a> {
             && recorded.new == self.value
     }
 
+    /// Whether a trailer tells of another policy that wrote the value as it was then.
+    fn is_of_another(&self, recorded: &Recorded) -> bool {
+        let Asked { file, place: Place { policy, field, .. }, .. } = self.asked;
+        recorded.file == *file
+            && recorded.policy != *policy
+            && recorded.field == field.to_string()
+            && recorded.new == self.value
+    }
+
+    /// Takes one more step between the choice and the value at the head, if that is what all steps so far were. The third one holds.
+    fn goes_on_and_on(&mut self, cause: &Cause, before: &str) -> bool {
+        let Asked { now, choice, .. } = self.asked;
+        let (from, to) = if self.rounds.len().is_multiple_of(2) { (choice, now) } else { (now, choice) };
+        if self.mover.is_some() || before != from || self.value != *to {
+            return false;
+        }
+        self.rounds.push(cause.clone());
+        before.clone_into(&mut self.value);
+        if let (ROUNDS, Some(last)) = (self.rounds.len(), self.rounds.first()) {
+            let commits: Vec<String> = self.rounds.iter().map(|round| round.commit.short().to_owned()).collect();
+            let how = format!(
+                "{RIVALS}another tagboat with a policy of this name goes back and forth between {} and {} ({}), last",
+                shown(choice),
+                shown(now),
+                commits.join(", ")
+            );
+            self.held = Some(self.asked.held(last, how));
+        }
+        true
+    }
+
     /// We wrote `value`; all steps since were a person's.
     fn reach_ours(&mut self, value: &str) {
         let Some(mover) = &self.mover else { return };
@@ -146,6 +196,11 @@ impl<'a> Search<'a> {
             self.held = Some(self.asked.held(mover, format!("moved forward to {now}")));
         }
     }
+}
+
+/// Whether a hold is no person's decision, but that of another writer: a problem that somebody has to solve.
+pub fn is_rivalry(hold: &HoldStatus) -> bool {
+    hold.reason.starts_with(RIVALS)
 }
 
 /// A value for people.

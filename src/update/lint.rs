@@ -2,27 +2,41 @@
 
 use std::collections::BTreeSet;
 
-use super::edit::{self, places};
+use super::edit::{self, Choices, Known, Wishes, places};
+use super::marker::Marker;
 use super::target::Target;
 use crate::api::image_update::ImageTarget;
+use crate::image::Image;
 use crate::object::Problem;
 
+pub mod checkout;
+
+/// An image that nobody names, with all that can be written of one.
+const NOWHERE: &str =
+    "nowhere.invalid/none:none@sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
 /// What is wrong with a file's markers, in the order of the file: place and form, what does not parse around them, and
-/// with `known` (`namespace:name`) also policies that don't exist. A file without a marker is always right.
-pub fn lint(file: &str, bytes: &[u8], known: Option<&BTreeSet<String>>) -> Vec<Problem> {
+/// what `judge` has against their policies. A file without a marker is always right.
+pub fn lint(file: &str, bytes: &[u8], judge: &mut dyn FnMut(&Marker) -> Option<String>) -> Vec<Problem> {
     if !edit::has_marker(bytes) {
         return Vec::new();
     }
     let found = places::find(bytes);
     let mut problems = found.problems;
     for place in found.places {
-        let policy = place.marker.policy();
-        if known.is_some_and(|known| !known.contains(&policy)) {
-            problems.push((place.line, edit::missing(&policy)));
-        }
+        problems.extend(judge(&place.marker).map(|reason| (place.line, reason)));
     }
     problems.sort();
     edit::problems_of(file, problems)
+}
+
+/// The values of a file that follow more than one of these policies (`namespace:name`), by markers or targets.
+pub fn rivals(file: &str, bytes: &[u8], policies: &BTreeSet<String>, targets: &[Target]) -> Vec<Problem> {
+    let Ok(nowhere) = NOWHERE.parse::<Image>() else { return Vec::new() };
+    let all = policies.iter().chain(targets.iter().map(|target| &target.policy));
+    let choices: Choices = all.map(|policy| (policy.clone(), Known::Chosen(Image::clone(&nowhere)))).collect();
+    let targets: Vec<&Target> = targets.iter().collect();
+    edit::rivals(file, bytes, &Wishes { choices: &choices, namespace: None, is_marked: true, targets: &targets })
 }
 
 /// The bytes of the file at a path, or why there is none.

@@ -1,18 +1,15 @@
 //! Changes → the commit's message: a subject and a body for people, trailers for machines.
 
+use minijinja::context;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
+
+mod template;
 
 use super::edit::{Change, Field};
 use super::link::Pages;
 use super::trailers;
 use crate::image::Image;
-
-/// The longest text that a template may make, in bytes.
-const TEXT_BYTES: usize = 32 << 10;
-/// Steps that a template may take, so that no loop in it runs for ever.
-const FUEL: u64 = 100_000;
 
 /// What a message may speak of beside its changes.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +58,7 @@ impl<'a> Seen<'a> {
 /// # Errors
 /// The parser's words, with the line.
 pub fn check_template(template: &str) -> Result<(), String> {
-    environment().template_from_str(template).map(|_| ()).map_err(|error| said(&error))
+    template::check(template)
 }
 
 /// The whole message. A template sees `changes` (each with `file`, `line`, `policy`, `field`, `old`, `new`, and as far as they
@@ -101,47 +98,7 @@ pub(super) fn render(template: &str, occasion: &Occasion<'_>, changes: &[Change]
         repository => pages.as_ref().map(Pages::home),
         compare => pages.as_ref().map(|pages| pages.compare(parent, branch)),
     };
-    let environment = environment();
-    let template = environment.template_from_str(template).map_err(|error| said(&error))?;
-    let mut text = Bounded::default();
-    match template.render_captured_to(values, &mut text) {
-        _ if text.is_full => Err(format!("the template makes more than {} KiB of text", TEXT_BYTES >> 10)),
-        Ok(_) => Ok(String::from_utf8_lossy(&text.bytes).into_owned()),
-        Err(error) => Err(said(&error)),
-    }
-}
-
-/// What a template writes, as long as it is not too much.
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
-    is_full: bool,
-}
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.is_full |= self.bytes.len() + bytes.len() > TEXT_BYTES;
-        if self.is_full {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    environment
-}
-
-fn said(error: &minijinja::Error) -> String {
-    crate::failure::printable(&format!("{error:#}"), 300)
+    template::render(template, values)
 }
 
 /// The usual subject, and a line for each change.

@@ -5,10 +5,12 @@
 mod announced;
 mod bare;
 mod bump;
+mod burst;
 mod choosing;
 mod cold;
 mod edits;
 mod fleet;
+mod history;
 mod images;
 mod memory;
 mod policies;
@@ -62,8 +64,16 @@ pub struct Sizes {
     pub webhooks: usize,
     /// Files of the repository that is bumped; a fifth of them is marked.
     pub files: usize,
+    /// Files of a repository that is larger still.
+    pub many_files: usize,
     /// Bumps.
     pub bumps: usize,
+    /// Bumps that come at once.
+    pub burst: usize,
+    /// Rounds of them.
+    pub bursts: usize,
+    /// Commits of a long history.
+    pub commits: usize,
     /// Applications of the fleet.
     pub apps: usize,
     /// Rounds of the fleet.
@@ -87,7 +97,11 @@ const WHOLE_SIZE: Sizes = Sizes {
     interval: Duration::from_secs(25),
     webhooks: 20,
     files: 10_000,
+    many_files: 100_000,
     bumps: 25,
+    burst: 500,
+    bursts: 6,
+    commits: 100_000,
     apps: 200,
     rounds: 3,
     edits: 50,
@@ -105,7 +119,11 @@ const SMALL: Sizes = Sizes {
     interval: Duration::from_secs(6),
     webhooks: 4,
     files: 500,
+    many_files: 2_000,
     bumps: 4,
+    burst: 20,
+    bursts: 2,
+    commits: 2_000,
     apps: 20,
     rounds: 1,
     edits: 6,
@@ -156,7 +174,11 @@ async fn run(sizes: Sizes, table: &mut Table) {
     policies::unlike(sizes, table).await;
     memory::run(sizes, table).await;
     announced::run(sizes, table).await;
-    bump::run(sizes, table).await;
+    for files in [sizes.files, sizes.many_files] {
+        bump::run(files, sizes.bumps, table).await;
+    }
+    burst::run(sizes, table).await;
+    history::run(sizes, table).await;
     let fleet = cold::run(sizes, table).await;
     edits::run(sizes, &fleet, table).await;
     let release = release::run(sizes, &fleet, table).await;

@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         bare_trial("commands: the README's targets", the_targets_of_the_readme),
         bare_trial("commands: lint", lint),
         bare_trial("commands: lint of targets", lint_of_targets),
+        bare_trial("commands: lint of a whole checkout", lint_of_a_checkout),
         bare_trial("commands: render", render),
         bare_trial("commands: crds, help and wrong use", crds_help_and_wrong_use),
     ]
@@ -260,6 +261,36 @@ async fn lint_of_targets() {
                 bad.yaml:2: ImageUpdate fleet: no.yaml: target kustomizeImage app: there is no such file\n";
     assert_eq!((output.code, output.stdout.as_str()), (1, said), "{output:?}");
     assert_eq!(cli(["lint", &text(files.path().join("flux/good.yaml"))]).await.code, 0);
+}
+
+/// With the manifests at hand, lint knows which policies there are, and who may write what.
+async fn lint_of_a_checkout() {
+    let policy = |name: &str| {
+        format!(
+            "apiVersion: tagboat.dev/v1alpha1\nkind: ImagePolicy\nmetadata: {{name: {name}, namespace: web}}\nspec: {{}}\n---\n"
+        )
+    };
+    let target = "targets: [{file: apps/app.yaml, key: image, policy: db}]";
+    let image = |marker: &str| format!("image: x.io/app:1.0.0 # {{\"$imagepolicy\": \"{marker}\"}}\n");
+    let files = folder(&[
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        ("flux/all.yaml", &["app", "db", "idle"].map(policy).concat()),
+        ("flux/fleet.yaml", &UPDATE.replace("path: ./apps", target)),
+        ("apps/app.yaml", &image("web:app")),
+        ("apps/gone.yaml", &image("web:gone")),
+        ("apps/else.yaml", &image("else:app")),
+    ]);
+    let lint = |path: &str| {
+        let path = text(files.path().join(path));
+        async move { cli(["lint", &path]).await.stdout }
+    };
+    let of_the_whole = "apps/app.yaml:1: one value, two policies: target key image of policy web:db; the marker of policy web:app\n\
+                        apps/else.yaml:1: policy else:app is of another namespace: only policies of namespace web write here\n\
+                        apps/gone.yaml:1: policy web:gone does not exist\n\
+                        flux/all.yaml:11: ImagePolicy idle: no marker and no target names it\n";
+    assert_eq!(lint("").await, of_the_whole);
+    // A part of it doesn't know who names what, or which policies there are.
+    assert_eq!((lint("flux").await, lint("apps").await), (String::new(), String::new()));
 }
 
 async fn lint() {

@@ -38,6 +38,7 @@ mod proposals;
 mod races;
 mod registries;
 mod reliability;
+mod rivals;
 mod setup;
 mod showroom;
 mod shrinking;
@@ -87,6 +88,7 @@ fn run_tests() -> ExitCode {
         registries::trials(),
         forges::trials(),
         reliability::trials(),
+        rivals::trials(),
         signatures::trials(),
         signing::trials(),
         gates::trials(),

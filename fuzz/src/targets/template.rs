@@ -15,10 +15,6 @@ const OCCASION: Occasion<'_> = Occasion {
 
 pub fn run(input: &[u8]) {
     let template = String::from_utf8_lossy(input);
-    // Products and sums of texts can be large, which is the template's author's own memory.
-    if template.len() > 512 || template.contains(['*', '~', '+']) {
-        return;
-    }
     let changes = [change(Field::Image, "x.io/app:1.0.0", "x.io/app:1.1.0"), change(Field::Tag, "", "1.1.0")];
     let begin = Instant::now();
     let made = message(Some(&template), &OCCASION, &changes);

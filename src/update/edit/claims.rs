@@ -1,6 +1,6 @@
 //! Who wants which value where → the claims that can all be met, and a problem for each value that two want to differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::splice::Splice;
 
@@ -41,14 +41,8 @@ pub(in crate::update) enum Slot {
 
 /// Takes out the claims that contradict each other, and says so.
 pub(in crate::update) fn settle(claims: Vec<Claim>, problems: &mut Vec<(u32, String)>) -> Vec<Claim> {
-    let mut slots: BTreeMap<&Slot, Vec<(usize, &Want)>> = BTreeMap::new();
-    for (index, claim) in claims.iter().enumerate() {
-        for want in &claim.wants {
-            slots.entry(&want.slot).or_default().push((index, want));
-        }
-    }
     let mut is_out = vec![false; claims.len()];
-    for wants in slots.values() {
+    for wants in slots(&claims).values() {
         let Some((_, first)) = wants.first() else { continue };
         if wants.iter().all(|(_, want)| want.value == first.value) {
             continue;
@@ -60,6 +54,34 @@ pub(in crate::update) fn settle(claims: Vec<Claim>, problems: &mut Vec<(u32, Str
         problems.push((first.line, format!("one value, different wishes, so none is written: {}", said.join("; "))));
     }
     claims.into_iter().zip(is_out).filter(|(_, is_out)| !is_out).map(|(claim, _)| claim).collect()
+}
+
+/// What is wanted at each place, and by which claims.
+fn slots(claims: &[Claim]) -> BTreeMap<&Slot, Vec<(usize, &Want)>> {
+    let mut slots: BTreeMap<&Slot, Vec<(usize, &Want)>> = BTreeMap::new();
+    for (index, claim) in claims.iter().enumerate() {
+        for want in &claim.wants {
+            slots.entry(&want.slot).or_default().push((index, want));
+        }
+    }
+    slots
+}
+
+/// The values that claims of different policies are about, whatever they want.
+pub(in crate::update) fn rivals(claims: &[Claim]) -> Vec<(u32, String)> {
+    let mut rivals = Vec::new();
+    for wants in slots(claims).values() {
+        let policies: BTreeSet<&str> = wants.iter().map(|(index, _)| claims[*index].policy.as_str()).collect();
+        if let ([(_, want), ..], true) = (wants.as_slice(), policies.len() > 1) {
+            let said: BTreeSet<String> = wants
+                .iter()
+                .map(|(index, _)| format!("{} of policy {}", claims[*index].who, claims[*index].policy))
+                .collect();
+            let said = said.into_iter().collect::<Vec<_>>().join("; ");
+            rivals.push((want.line, format!("one value, two policies: {said}")));
+        }
+    }
+    rivals
 }
 
 impl Claim {

@@ -26,7 +26,11 @@ fn cause(by: &str, n: usize) -> Cause {
 fn recorded(by: &str, new: &str) -> Vec<Recorded> {
     let (policy, file, field) = ("web:app".into(), "app.yaml".into(), "tag".into());
     let ours = Recorded { policy, file, line: 9, field, old: String::new(), new: new.into() };
-    if by == "us" { vec![ours] } else { Vec::new() }
+    match by {
+        "us" => vec![ours],
+        "them" => vec![Recorded { policy: "web:other".into(), ..ours }],
+        _ => Vec::new(),
+    }
 }
 
 fn change(new: &str) -> ChangeStatus {
@@ -83,6 +87,24 @@ fn what_a_person_moved_away_from_is_held() {
     ] {
         check(&asked(SkipTag, now, choice), &past, &[], expected);
     }
+}
+
+#[test]
+fn two_writers_of_one_value() {
+    let mine = asked(SkipTag, "1.1", "1.2");
+    let other = "two writers: policy web:other writes this value too, moved from 1.2 to 1.1 by them in 00000000 (why)";
+    check(&mine, &["them 1.2>1.1", "us 1.1>1.2"], &[], other);
+    check(&mine, &["them 1.0>1.1", "us 1.1>1.0"], &[], "");
+    let forth = "two writers: another tagboat with a policy of this name goes back and forth between 1.2 and 1.1 \
+                 (00000000, 00000001, 00000002), last by us in 00000000 (why)";
+    check(&mine, &["us 1.2>1.1", "us 1.1>1.2", "us 1.2>1.1", "us 1.1>1.2"], &[], forth);
+    // Once there and back is a tag that was deleted and came again.
+    check(&mine, &["us 1.2>1.1", "us 1.1>1.2", "us 1.0>1.1"], &[], "");
+    check(&mine, &["us 1.2>1.1", "us 1.1>1.2", "Ann 1.2>1.1"], &[], "");
+    check(&mine, &["us 1.2>1.1", "us 1.1>1.2", "us 1.3>1.1"], &[], "");
+    check(&mine, &["us 1.2>1.1", "us 1.1>1.2", "us ->1.1"], &[], "");
+    let held = held(&mine, &["them 1.2>1.1"], &[]).unwrap();
+    assert!(is_rivalry(&held) && !is_rivalry(&HoldStatus { reason: "moved".into(), ..held.clone() }));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use super::*;
 
 #[track_caller]
 fn check(text: &str, known: Option<&[&str]>, expected: &[(u32, &str)]) {
-    let known = known.map(|known| known.iter().map(|policy| (*policy).to_owned()).collect());
-    let found = lint("f.yaml", text.as_bytes(), known.as_ref());
+    let is_known = |marker: &Marker| known.is_none_or(|known| known.contains(&marker.policy().as_str()));
+    let mut judge = |marker: &Marker| (!is_known(marker)).then(|| edit::missing(&marker.policy()));
+    let found = lint("f.yaml", text.as_bytes(), &mut judge);
     assert!(found.iter().all(|problem| problem.file == "f.yaml"));
     assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
     for (problem, (line, part)) in found.iter().zip(expected) {
@@ -67,4 +68,28 @@ fn targets_are_checked_without_a_choice() {
     check(field, Some("a.yaml: target: field goes with key, not with kustomizeImage"));
     let name = serde_json::json!({"file": "apps/values.yaml", "policy": "app", "kustomizeImage": "a b"});
     check(name, Some("apps/values.yaml: target: kustomizeImage \"a b\" is no name of an image"));
+}
+
+#[test]
+fn one_value_follows_one_policy() {
+    let target = |key: &str, policy: &str| {
+        let spec = serde_json::json!({"file": "f.yaml", "policy": policy, "key": key, "field": "tag"});
+        Target::read(&serde_json::from_value(spec).unwrap(), "web").unwrap()
+    };
+    let text = "a: x # {\"$imagepolicy\": \"web:app:tag\"}\nb: y\n";
+    let policies = BTreeSet::from(["web:app".to_owned()]);
+    let found = |targets: &[Target]| {
+        let found = rivals("f.yaml", text.as_bytes(), &policies, targets);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(found(&[]), "");
+    assert_eq!(found(&[target("a", "app"), target("b", "db")]), "");
+    assert_eq!(
+        found(&[target("a", "db")]),
+        "f.yaml:1: one value, two policies: target key a of policy web:db; the marker of policy web:app"
+    );
+    assert_eq!(
+        found(&[target("b", "db"), target("b", "app")]),
+        "f.yaml:2: one value, two policies: target key b of policy web:app; target key b of policy web:db"
+    );
 }

@@ -109,13 +109,14 @@ fn what_a_template_may_not_do() {
         "{% for x in range(1000000) %}{{ x }}{% endfor %}",
         "   ",
         "{% if %}",
-        "{{ 'x' * 40000 }}",
         "{% include 'other' %}",
-        "{% set x = 'x' * 1000000 %}{% for i in range(9000) %}{{ x }}{% endfor %}",
+        "{% for i in range(9000) %}{{ changes }}{% endfor %}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
     ] {
         assert!(with(bad, &changes).is_err(), "{bad}");
     }
+    let mapped = with("{{ changes | map(attribute='policy') | join }}", &changes).unwrap();
+    assert!(mapped.starts_with("web:app\n"), "{mapped}");
     assert!(check_template("{{ changes").is_err());
     assert!(check_template("{{ changes | length }}").is_ok());
 }

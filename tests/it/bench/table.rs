@@ -27,6 +27,12 @@ impl Row {
         self
     }
 
+    /// Where nothing else could be measured beside it.
+    pub fn ours(mut self, ours: Times) -> Self {
+        self.ours = Some(ours);
+        self
+    }
+
     pub fn counts(mut self, counts: impl Into<String>) -> Self {
         self.counts = counts.into();
         self
