@@ -3,7 +3,7 @@ CARGO ?= cargo
 export TAGBOAT_PARTS := $(shell tests/parts/build --where)
 IT := test --locked --test it --
 
-.PHONY: help parts build demo cluster lint test fuzz bench crds clean
+.PHONY: help parts build demo cluster lint test fuzz bench chaos crds clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fuzz: ## look for inputs that break a promise, SECONDS_EACH=600 for each TARGETS
 
 bench: parts ## numbers of the release build
 	@$(CARGO) test --locked --release --test it -- bench
+
+chaos: parts ## kill -9 while bumps go in, people who push against them, every call cut. KILLS=1000 COMMITS=1000 BUMPS=300
+	@KILLS='$(KILLS)' COMMITS='$(COMMITS)' BUMPS='$(BUMPS)' $(CARGO) $(IT) chaos
 
 crds: ## write crds/ anew from the source
 	$(CARGO) run --locked -- crds --dir crds

@@ -168,7 +168,10 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let election = Some(election).filter(|_| leader_election);
     let options = Options { kubeconfig, namespace, listen, concurrency, election, cloud, google_keys, settings };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    match runtime.block_on(crate::run::run(options)) {
+    let ended = runtime.block_on(crate::run::run(options));
+    // A thread that waits for a disk or a name server is left to its fate, as by a kill.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             tracing::error!("{error:#}");

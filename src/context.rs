@@ -16,6 +16,7 @@ use crate::cluster::watches::Watches;
 use crate::failure::Failure;
 use crate::git::{Mirror, Remote};
 use crate::http::hooks::Hooks;
+use crate::pushing::Queues;
 use crate::registry::Registry;
 use crate::registry::cloud::Cloud;
 use crate::revision::Revision;
@@ -51,8 +52,8 @@ pub struct Context {
     pub settings: Settings,
     /// The heads of all ConfigRepos.
     pub ground: Ground,
-    /// Whose turn it is to write to a branch.
-    pub writers: Writers,
+    /// Who writes to which branch.
+    pub queues: Queues,
     /// The objects of the four kinds, as last seen.
     pub stores: Stores,
     /// When the controller started.
@@ -185,24 +186,6 @@ impl Ground {
         let revision = grounded.revision.clone();
         let before = lock(&self.heads).insert((namespace.to_owned(), repo.to_owned()), grounded);
         before.is_none_or(|before| before.revision != revision)
-    }
-}
-
-/// Held by who writes to a branch.
-pub type Turn = Arc<tokio::sync::Mutex<()>>;
-
-/// One writer at a time for each branch.
-#[derive(Default)]
-pub struct Writers {
-    turns: Mutex<HashMap<(String, String), Turn>>,
-}
-
-impl Writers {
-    /// The turn to write to a branch of the repository with this URL: to be held from reading its head to the end of the push.
-    pub fn turn(&self, url: &str, branch: &str) -> Turn {
-        let mut turns = lock(&self.turns);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        turns.entry((url.to_owned(), branch.to_owned())).or_default().clone()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Noun: what every error answers. Status, event, requeue and metric come from this one answer.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::api::condition::Reason;
@@ -41,15 +42,19 @@ impl Failure {
         Self { answer: Answer::WaitForUser, reason, message: message.into() }
     }
 
-    /// When to try again after `failures` failures in a row: 1 s doubling up to five minutes, or what the other side asked for.
+    /// When to try again after `failures` failures in a row of the object `whose` (its uid): 1 s doubling up to five minutes, or what
+    /// the other side asked for; and up to a quarter more, another part for each object, so that they don't all come at once.
     /// A failure that waits for a person is still retried, slowly, as what it waits for may lie outside of what is watched.
-    pub fn retry_after(&self, failures: u32) -> Duration {
+    pub fn retry_after(&self, failures: u32, whose: Option<&str>) -> Duration {
         let backoff = Duration::from_secs(1 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(300));
-        match self.answer {
+        let wait = match self.answer {
             Answer::Retry { after: Some(asked) } => asked.clamp(Duration::from_secs(1), Duration::from_secs(3600)),
             Answer::Retry { after: None } => backoff,
             Answer::WaitForUser | Answer::Bug => backoff.max(Duration::from_secs(30)),
-        }
+        };
+        let mut hash = DefaultHasher::new();
+        (whose, failures).hash(&mut hash);
+        wait + wait / 4 * u32::from(hash.finish().to_le_bytes()[0]) / 255
     }
 }
 
@@ -96,9 +101,15 @@ mod tests {
     #[test]
     fn retries_double_up_to_five_minutes() {
         let failure = Failure::retry(Reason::ScanFailed, "x");
-        let seconds: Vec<u64> = [0, 1, 2, 3, 9, 10, 40].map(|n| failure.retry_after(n).as_secs()).to_vec();
-        assert_eq!(seconds, [1, 1, 2, 4, 256, 300, 300]);
-        assert_eq!(Failure::user(Reason::InvalidSpec, "x").retry_after(1).as_secs(), 30);
+        for (failures, seconds) in [(0, 1), (1, 1), (2, 2), (3, 4), (9, 256), (10, 300), (40, 300)] {
+            let seconds = Duration::from_secs(seconds);
+            let waits: Vec<Duration> =
+                ["a", "b", "c", "d"].map(|uid| failure.retry_after(failures, Some(uid))).to_vec();
+            assert!(waits.iter().all(|wait| (seconds..=seconds * 5 / 4).contains(wait)), "{failures}: {waits:?}");
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "each has its own: {waits:?}");
+            assert_eq!(failure.retry_after(failures, Some("a")), waits[0]);
+        }
+        assert!(Failure::user(Reason::InvalidSpec, "x").retry_after(1, None) >= Duration::from_secs(30));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! LOOP 1b's look back: what would be written × the history of its files → what a person decided against, and what a person
 //! released. Reads the mirror only, and only of files that would change.
 
+mod earlier;
+
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -89,11 +91,12 @@ struct Open {
 }
 
 impl Look<'_> {
-    /// Takes out of the batch what is held.
+    /// Takes out of the batch what is held, and notes a push that the status does not tell of.
     ///
     /// # Errors
     /// Those of the mirror.
     pub fn hold_back(&self, batch: &mut Batch) -> Result<(), Error> {
+        batch.earlier = self.earlier()?;
         let paths: Vec<String> = batch.files.iter().map(|(path, _)| path.clone()).collect();
         let files: Vec<File<'_>> =
             paths.iter().filter_map(|path| self.file(path).transpose()).collect::<Result<_, _>>()?;

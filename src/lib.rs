@@ -23,6 +23,8 @@ pub mod authenticating;
 pub mod inquiring;
 pub mod looking;
 pub mod holding;
+pub mod committing;
+pub mod pushing;
 pub mod proposing;
 pub mod rendering;
 pub mod observing;

@@ -16,10 +16,12 @@ use crate::api::condition::Reason;
 use crate::api::image_update::{PullRequestSpec, PullRequestState, PullRequestStatus};
 use crate::api::{ImageUpdate, ImageUpdateStatus};
 use crate::clock::Now;
+use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::forge::Wanted;
-use crate::git::{self, Along, Pushed};
+use crate::git::{self, Pushed};
+use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
 use crate::update::batch::Batch;
@@ -27,7 +29,6 @@ use crate::update::message::Occasion;
 use crate::update::proposal::text::{self, Templates};
 use crate::update::proposal::{self, Refused, Request, Step};
 use crate::update::status::Outcome;
-use crate::update::{Made, RACES, Task, lost_races, make, read_again};
 
 /// What is remembered of an ImageUpdate's pull request between two looks. It saves requests, never decides.
 #[derive(Clone, Default)]
@@ -94,22 +95,38 @@ impl Kept {
     }
 }
 
+/// Edits, commits and pushes until the branch `target` is one commit on its base, and brings its request up to date. `host` is
+/// what it says of the pull requests, if there are to be any.
+pub async fn write(
+    task: Arc<Task>,
+    context: &Context,
+    mut grounded: Grounded,
+    target: String,
+    host: Option<Host>,
+) -> Written {
+    let namespace = task.update.namespace().unwrap_or_default();
+    let repo = task.update.spec.config_repo_ref.name.clone();
+    let queue = context.queues.of(&grounded.remote.url, &target);
+    let _turn = tokio::time::timeout(TURN, queue.turn.lock()).await;
+    if let Some(now) = context.ground.head(&namespace, &repo) {
+        grounded = now;
+    }
+    Proposing { task, context, namespace, repo, target, host }.write(grounded).await
+}
+
 /// One run for a proposal.
-pub(crate) struct Proposing<'a> {
-    pub(crate) task: Arc<Task>,
-    pub(crate) context: &'a Context,
-    pub(crate) namespace: String,
-    pub(crate) repo: String,
+struct Proposing<'a> {
+    task: Arc<Task>,
+    context: &'a Context,
+    namespace: String,
+    repo: String,
     /// The proposal's branch.
-    pub(crate) target: String,
-    pub(crate) along: Along,
-    /// The pull requests, if there are to be any.
-    pub(crate) host: Option<Host>,
+    target: String,
+    host: Option<Host>,
 }
 
 impl Proposing<'_> {
-    /// Edits, commits and pushes until the branch is one commit on its base, and brings its request up to date.
-    pub(crate) async fn write(self, mut grounded: Grounded) -> Result<(Outcome, Revision), Failure> {
+    async fn write(self, mut grounded: Grounded) -> Written {
         self.check_alone()?;
         let seen = self.seen();
         let is_cut = seen.len() >= crate::forge::REQUESTS;
@@ -136,7 +153,7 @@ impl Proposing<'_> {
                     self.check_ours(&grounded, there).await?;
                 }
                 let Grounded { mirror, remote, .. } = &grounded;
-                let pushed = mirror.push_along(remote, &self.target, (there.as_ref(), &commit), &self.along).await;
+                let pushed = mirror.push_along(remote, &self.target, (there.as_ref(), &commit), &self.task.along).await;
                 if pushed.map_err(|error| failure(&error, &remote.url))? == Pushed::Moved {
                     grounded = self.read_again(grounded).await?;
                     continue;

@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
 use crate::cluster::watches::{Job, Watches};
-use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes, Writers};
+use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
 use crate::http::hooks::Hooks;
 use crate::http::{self, Readiness};
 use crate::leading::{self, Seat};
+use crate::pushing::Queues;
 use crate::registry::cloud::{Cloud, Environment};
 use crate::registry::{Limits, Registry};
 use crate::sync::observed::Table;
@@ -77,7 +78,7 @@ impl Election {
 }
 
 /// How long what runs may take to finish when the process is asked to end.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(4);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Runs until SIGTERM or SIGINT: then no new work is taken, what runs is finished or dropped, and the lead is given back.
 ///
@@ -264,7 +265,7 @@ fn context(
         hooks: Hooks::new(options.google_keys.clone()),
         settings: options.settings.clone(),
         ground: Ground::default(),
-        writers: Writers::default(),
+        queues: Queues::default(),
         stores: Stores {
             config_repos: flows.repos.store(),
             image_policies: flows.policies.store(),

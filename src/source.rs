@@ -45,7 +45,7 @@ pub async fn reconcile(repo: Arc<ConfigRepo>, context: Arc<Context>) -> Action {
         Err(failure) => {
             memory.failures += 1;
             tracing::warn!(kind = "ConfigRepo", namespace = repo.namespace(), name = repo.name_any(), "{failure}");
-            failure.retry_after(memory.failures)
+            failure.retry_after(memory.failures, repo.metadata.uid.as_deref())
         }
     };
     context.metrics.reconciled("ConfigRepo", outcome.as_ref().err().map(|failure| failure.reason));

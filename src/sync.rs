@@ -91,7 +91,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
                 "{}",
                 broken.failure
             );
-            broken.failure.retry_after(memory.progress.failures + 1)
+            broken.failure.retry_after(memory.progress.failures + 1, sync.metadata.uid.as_deref())
         }
     };
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };

@@ -6,11 +6,10 @@
 //!
 //! What goes to another branch than the one that is read is a proposal: `proposing.rs`.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
@@ -24,6 +23,7 @@ pub mod link;
 pub mod lint;
 pub mod diff;
 pub mod refspec;
+pub mod advice;
 pub mod trailers;
 pub mod proposal;
 pub mod message;
@@ -34,33 +34,24 @@ use crate::api::condition::Reason;
 use crate::api::{ImagePolicyStatus, ImageUpdate, ImageUpdateStatus};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
-use crate::context::{Context, Grounded, Progress, requested_at};
-use crate::failure::{Answer, Failure};
-use crate::git::{self, Along, Entry, Kind, NewCommit, ObjectId, Person, Pushed, Second, SigningKey};
-use crate::holding::{self, Look, Policies, Reverts};
-use crate::proposing::{self, Host, Proposing};
-use crate::revision::{CommitId, Revision};
-use crate::signing;
-use crate::source::failure;
-use batch::{Aims, Batch, Content, Settled};
+use crate::committing::{Task, Wants, along};
+use crate::context::{Context, Progress, requested_at};
+use crate::failure::Failure;
+use crate::holding::{self, Reverts};
+use crate::revision::Revision;
+use crate::{proposing, pushing, signing};
+use batch::Settled;
 use edit::{Choices, Known};
-use message::Occasion;
-use proposal::Refused;
-use refspec::Refspec;
 use status::Outcome;
-use target::Target;
-
-/// How often a lost race is run again at once before the scheduler takes over.
-pub(crate) const RACES: u32 = 20;
-/// How long one waits for another's push to the same branch.
-const TURN: Duration = Duration::from_secs(10);
 
 /// What is remembered of an ImageUpdate.
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
-    /// What was wanted and the head that were compared last.
-    compared: Option<(Choices, Reverts, Revision)>,
+    /// What was compared last.
+    compared: Option<Compared>,
+    /// The policies that its files and targets name.
+    named: Option<BTreeSet<String>>,
     /// The key that signs.
     key: signing::Kept,
     /// Files that need no edit.
@@ -71,13 +62,14 @@ pub struct Remembered {
     proposing: proposing::Kept,
 }
 
-/// What the namespace's policies want.
-#[derive(Default)]
-struct Wants {
+/// All that a run's result depends on beside the object itself: the same again needs no run.
+#[derive(Clone, PartialEq)]
+struct Compared {
     choices: Choices,
-    /// When each of them chose.
-    chosen_at: BTreeMap<String, DateTime<Utc>>,
-    policies: Policies,
+    reverts: Reverts,
+    /// The policies that the namespace's other ImageUpdates name, if that is known of all of them.
+    others: Option<BTreeSet<String>>,
+    head: Revision,
 }
 
 /// Brings the marked and targeted values of one ImageUpdate's repository up to date.
@@ -92,7 +84,7 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
         tracing::warn!(kind = "ImageUpdate", namespace = update.namespace(), name = update.name_any(), "{failure}");
     }
     let mut again = match (failure, &outcome) {
-        (Some(failure), _) => failure.retry_after(memory.progress.failures + 1),
+        (Some(failure), _) => failure.retry_after(memory.progress.failures + 1, update.metadata.uid.as_deref()),
         (None, Ok(Outcome::Waiting { left })) => *left,
         (None, Ok(Outcome::Resting { until, .. })) => {
             (*until - now.wall).to_std().unwrap_or_default().max(Duration::from_secs(1))
@@ -138,12 +130,14 @@ async fn commit_choices(
     let Some(grounded) = context.footing(update, repo)? else { return Ok(Outcome::Unchanged) };
     let wants = wants(context, &namespace, update);
     let reverts = holding::on_revert(&wants.policies);
+    let others = others(context, update);
     let release = holding::release(update);
     let is_same = memory.progress.generation == update.metadata.generation
         && requested_at(update) == before.last_handled_reconcile_at
         && (release.is_none() || release == before.last_handled_release)
-        && memory.compared.as_ref().is_some_and(|(choices, compared, at)| {
-            *choices == wants.choices && *compared == reverts && *at == grounded.revision
+        && memory.compared.as_ref().is_some_and(|compared| {
+            let Compared { choices, reverts: before, others: named, head } = compared;
+            *choices == wants.choices && *before == reverts && *named == others && *head == grounded.revision
         });
     if memory.progress.failures > 0 {
         memory.proposing.distrust();
@@ -162,12 +156,15 @@ async fn commit_choices(
         return Ok(Outcome::Waiting { left });
     }
     let key = signing::key(update, &context.cluster, &mut memory.key).await?;
+    let source = &grounded.revision.branch;
+    let target = update.spec.push.as_ref().map_or(source, |push| push.branch_or(source)).clone();
     let task = Task {
         update: update.clone(),
         wants,
         status: before.clone(),
         settled: memory.settled.clone(),
         key,
+        along: along(update, &target)?,
         rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
     };
     let task = Arc::new(task);
@@ -175,22 +172,57 @@ async fn commit_choices(
         Some(host) => Some(host),
         None => memory.proposing.look(update, context, &grounded, now).await?,
     };
-    let (outcome, revision) = write(task.clone(), context, grounded, host).await?;
+    let written = if target == grounded.revision.branch {
+        pushing::write(task.clone(), context, grounded).await
+    } else {
+        proposing::write(task.clone(), context, grounded, target, host).await
+    };
+    let (mut outcome, head) = written?;
     memory.waiting = None;
+    let choices = &task.wants.choices;
+    if let Some(batch) = outcome.batch_mut() {
+        batch.find_idle(choices, others.as_ref());
+        if memory.named != batch.named {
+            memory.named.clone_from(&batch.named);
+            wake_others(context, update);
+        }
+    }
     // What rests is to be looked at again.
     let is_done = !matches!(outcome, Outcome::Resting { .. });
-    memory.compared = is_done.then(|| (task.wants.choices.clone(), reverts, revision));
+    memory.compared = is_done.then(|| Compared { choices: choices.clone(), reverts, others, head });
     Ok(outcome)
 }
 
 /// How much of the batch window is left: choices that are new wait for others to join them.
 fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) -> Option<Duration> {
-    if memory.compared.as_ref().is_none_or(|(compared, ..)| compared == choices) {
+    if memory.compared.as_ref().is_none_or(|compared| compared.choices == *choices) {
         return None;
     }
     let since = memory.waiting.as_ref().map_or(now.steady, |(_, since)| *since);
     memory.waiting = Some((choices.clone(), since));
     Some(now.until(Some(since), window)).filter(|left| !left.is_zero())
+}
+
+/// The other ImageUpdates of the namespace.
+fn siblings<'a>(context: &Context, update: &'a ImageUpdate) -> impl Iterator<Item = Arc<ImageUpdate>> + use<'a> {
+    let all = context.stores.image_updates.state().into_iter();
+    all.filter(|other| other.namespace() == update.namespace() && other.name_any() != update.name_any())
+}
+
+/// The policies that they name; nothing before all of them have looked at their files.
+fn others(context: &Context, update: &ImageUpdate) -> Option<BTreeSet<String>> {
+    let mut named = BTreeSet::new();
+    for other in siblings(context, update) {
+        named.extend(context.updates.look(&*other, |memory| memory.named.clone()).flatten()?);
+    }
+    Some(named)
+}
+
+/// What nobody uses is a question to all of them.
+fn wake_others(context: &Context, update: &ImageUpdate) {
+    for other in siblings(context, update) {
+        let _ = context.wakes.image_updates.send(ObjectRef::from_obj(&*other));
+    }
 }
 
 /// What the namespace's policies chose, and when.
@@ -221,195 +253,6 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
         wants.policies.insert(id, policy);
     }
     wants
-}
-
-/// What one run works on.
-pub(crate) struct Task {
-    pub(crate) update: ImageUpdate,
-    wants: Wants,
-    /// The status as it is.
-    pub(crate) status: ImageUpdateStatus,
-    settled: Arc<Mutex<Settled>>,
-    key: Option<Arc<SigningKey>>,
-    /// Until when nothing may be pushed.
-    pub(crate) rests: Option<DateTime<Utc>>,
-}
-
-/// Edits, commits and pushes until the branch holds the choices.
-async fn write(
-    task: Arc<Task>,
-    context: &Context,
-    mut grounded: Grounded,
-    host: Option<Host>,
-) -> Result<(Outcome, Revision), Failure> {
-    let update = &task.update;
-    let namespace = update.namespace().unwrap_or_default();
-    let repo = update.spec.config_repo_ref.name.clone();
-    let source = grounded.revision.branch.clone();
-    let target = update.spec.push.as_ref().map_or(&source, |push| push.branch_or(&source)).clone();
-    let along = along(update, &target)?;
-    // Those who write to one branch do so one after the other, each on the head of the one before: no race among our own. It saves
-    // races and guards nothing, so a host that hangs for one of them does not hold up the others for long.
-    let turn = context.writers.turn(&grounded.remote.url, &target);
-    let _turn = tokio::time::timeout(TURN, turn.lock()).await;
-    if let Some(now) = context.ground.head(&namespace, &repo) {
-        grounded = now;
-    }
-    if target != source {
-        let proposing = Proposing { task: task.clone(), context, namespace, repo, target, along, host };
-        return proposing.write(grounded).await;
-    }
-    for _ in 0..RACES {
-        let head = grounded.revision.commit.clone();
-        let Made { mut batch, commit } = make(task.clone(), grounded.clone(), target.clone(), Arc::default()).await?;
-        let Some(commit) = commit else {
-            return Ok((Outcome::UpToDate { revision: grounded.revision.clone(), batch }, grounded.revision));
-        };
-        if let Some(until) = task.rests {
-            return Ok((Outcome::Resting { until, batch }, grounded.revision));
-        }
-        let pushed = grounded.mirror.push_along(&grounded.remote, &target, (Some(&head), &commit), &along).await;
-        match pushed.map_err(|error| failure(&error, &grounded.remote.url))? {
-            Pushed::Done => {
-                context.metrics.pushed();
-                grounded.revision.commit = commit.clone();
-                context.ground.set(&namespace, &repo, grounded.clone());
-                wake(context, &namespace, &repo, update);
-                // Whoever takes it back from here on means it anew.
-                batch.holding.used.clear();
-                return Ok((Outcome::Pushed { commit, branch: target, batch }, grounded.revision));
-            }
-            Pushed::Moved => grounded = read_again(context, &namespace, &repo, grounded).await?,
-        }
-    }
-    Err(lost_races())
-}
-
-/// A branch that others move all the time.
-pub(crate) fn lost_races() -> Failure {
-    Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it"))
-}
-
-/// What goes along with a push to a branch.
-fn along(update: &ImageUpdate, branch: &str) -> Result<Along, Failure> {
-    let Some(push) = &update.spec.push else { return Ok(Along::default()) };
-    let wrong =
-        |field: &str, reason: String| Failure::user(Reason::InvalidSpec, format!("spec.push.{field}: {reason}"));
-    let options = refspec::options(&push.options).map_err(|reason| wrong("options", reason))?;
-    let second = push.refspec.as_ref().map(|text| refspec::refspec(text, branch)).transpose();
-    let second = second.map_err(|reason| wrong("refspec", reason))?;
-    let second = second.map(|Refspec { name, may_go_back }| Second { name, may_go_back });
-    Ok(Along { options, second })
-}
-
-/// One batch of edits, and the commit that holds them if there are any.
-pub(crate) struct Made {
-    pub(crate) batch: Batch,
-    pub(crate) commit: Option<CommitId>,
-}
-
-/// Reads the marked and targeted files of a head and makes the commit; no network, but disk, so not on an async worker.
-pub(crate) async fn make(
-    task: Arc<Task>,
-    grounded: Grounded,
-    target: String,
-    refused: Arc<Vec<Refused>>,
-) -> Result<Made, Failure> {
-    let job = move || -> Result<Made, crate::git::Error> {
-        let Task { update, wants, status, settled, key, .. } = &*task;
-        let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
-        let Wants { choices, chosen_at, policies } = wants;
-        let namespace = update.namespace().unwrap_or_default();
-        let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
-        let found = mirror.grep(head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
-        let mut ids: BTreeMap<String, ObjectId> = found.iter().map(|file| (file.path.clone(), file.id)).collect();
-        let marked = found.into_iter().map(|file| (file.path, file.id.to_string())).collect();
-        let mut look = |path: &str| -> Result<Content, git::Error> {
-            let entry = mirror.find(head, path)?;
-            ids.extend(entry.as_ref().map(|entry| (path.to_owned(), entry.id)));
-            Ok(content(entry))
-        };
-        let sources = batch::sources(marked, &targets, &mut look)?;
-        let read = &mut |path: &str| match mirror.blob(ids[path]) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(git::Error::TooLarge { .. }) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let aims = Aims { choices, namespace: Some(&namespace), targets: &targets };
-        let mut settled = settled.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = batch::edit_new(&sources, read, &aims, &mut settled)?;
-        batch.problems.splice(0..0, wrong);
-        let found = |path: &str| sources.binary_search_by(|source| source.path.as_str().cmp(path));
-        let is_marked = &|path: &str| found(path).is_ok_and(|index| sources[index].is_marked);
-        let (targets, target, refused) = (&*targets, &*target, &**refused);
-        let look =
-            Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked, refused };
-        look.hold_back(&mut batch)?;
-        let template = update.spec.commit.message_template.as_deref();
-        if batch.changes.is_empty() {
-            batch.check_template(template);
-            return Ok(Made { batch, commit: None });
-        }
-        let parent = mirror.commit_info(head)?;
-        let time = batch::commit_time(&batch.changes, chosen_at, parent.time);
-        let author = &update.spec.commit.author;
-        let object = (namespace.as_str(), &*update.name_any());
-        let occasion = Occasion { object, url: &remote.url, branch: target, parent: head.as_str() };
-        let new = NewCommit {
-            parent: head,
-            message: batch.message(template, &occasion),
-            files: batch.files.clone(),
-            author: Person { name: author.name.clone(), email: author.email.clone() },
-            time,
-        };
-        let commit = mirror.commit_signed(new, key.as_deref())?;
-        Ok(Made { batch, commit: Some(commit) })
-    };
-    match tokio::task::spawn_blocking(job).await {
-        Ok(made) => made.map_err(|error| failure(&error, "the mirror")),
-        Err(error) => Err(Failure {
-            answer: Answer::Bug,
-            reason: Reason::InternalError,
-            message: format!("the edit broke off: {error}"),
-        }),
-    }
-}
-
-/// What a target finds at its path.
-fn content(entry: Option<Entry>) -> Content {
-    match entry.map(|entry| (entry.kind, entry.id)) {
-        Some((Kind::File | Kind::Executable, id)) => Content::File(id.to_string()),
-        Some((Kind::Folder, _)) => Content::Nothing("it is a folder"),
-        Some((Kind::Symlink, _)) => Content::Nothing("it is a symbolic link: name the file that it leads to"),
-        Some((Kind::Submodule, _)) => Content::Nothing("it is a submodule: its files are another repository's"),
-        None => Content::Nothing("there is no such file"),
-    }
-}
-
-/// Reads the branch again that the run stands on.
-pub(crate) async fn read_again(
-    context: &Context,
-    namespace: &str,
-    repo: &str,
-    mut grounded: Grounded,
-) -> Result<Grounded, Failure> {
-    let branch = grounded.revision.branch.clone();
-    let url = grounded.remote.url.clone();
-    let commit = grounded.mirror.head(&grounded.remote, &branch).await.map_err(|error| failure(&error, &url))?;
-    grounded.mirror.fetch(&grounded.remote, &branch, &commit).await.map_err(|error| failure(&error, &url))?;
-    grounded.revision = Revision { branch, commit };
-    if context.ground.set(namespace, repo, grounded.clone()) {
-        context.wake_dependants(namespace, repo);
-    }
-    Ok(grounded)
-}
-
-/// Loop two first: what was pushed is here already, so it needs no fetch.
-fn wake(context: &Context, namespace: &str, repo: &str, update: &ImageUpdate) {
-    context.wake_dependants(namespace, repo);
-    let repo: ObjectRef<crate::api::ConfigRepo> = ObjectRef::new(repo).within(namespace);
-    let _ = context.wakes.config_repos.send(repo);
-    tracing::debug!(name = update.name_any(), "woke loop two");
 }
 
 async fn tell(

@@ -82,7 +82,7 @@ pub async fn reconcile(policy: Arc<ImagePolicy>, context: Arc<Context>) -> Actio
         Err(failure) => {
             memory.progress.failures += 1;
             tracing::warn!(kind = "ImagePolicy", namespace = policy.namespace(), name = policy.name_any(), "{failure}");
-            failure.retry_after(memory.progress.failures)
+            failure.retry_after(memory.progress.failures, policy.metadata.uid.as_deref())
         }
     };
     context.metrics.reconciled("ImagePolicy", outcome.as_ref().err().map(|failure| failure.reason));

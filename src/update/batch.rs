@@ -8,8 +8,9 @@ use super::edit::{self, Change, Choices, Edited, Known, NEEDLE, Wishes, edit_fil
 use super::message::{self, Occasion};
 use super::proposal::Proposal;
 use super::target::Target;
-use crate::api::image_update::{HoldStatus, ReleasedStatus};
+use crate::api::image_update::{ChangeStatus, HoldStatus, ReleasedStatus};
 use crate::object::Problem;
+use crate::revision::CommitId;
 
 /// Where a problem with the message's template is: in the object, not in a file.
 pub const TEMPLATE: &str = "spec.commit.messageTemplate";
@@ -30,10 +31,27 @@ pub struct Batch {
     pub problems: Vec<Problem>,
     /// How many markers and targets work.
     pub markers: u32,
+    /// The policies that files and targets name, if that is plain to see.
+    pub named: Option<BTreeSet<String>>,
+    /// Policies that nothing follows, of which somebody should hear.
+    pub idle: Vec<Problem>,
     /// What a person decided about values.
     pub holding: Holding,
     /// What became of the pull request.
     pub proposal: Proposal,
+    /// A push that the status does not tell of yet.
+    pub earlier: Option<Earlier>,
+}
+
+/// A push whose maker died before it could tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The commit.
+    pub commit: CommitId,
+    /// The branch that it is on.
+    pub branch: String,
+    /// What it changed.
+    pub changes: Vec<ChangeStatus>,
 }
 
 /// What a person decided about values.
@@ -138,7 +156,7 @@ pub fn edit_new<E>(
     aims: &Aims<'_>,
     settled: &mut Settled,
 ) -> Result<Batch, E> {
-    let mut batch = Batch::default();
+    let mut batch = Batch { named: Some(BTreeSet::new()), ..Batch::default() };
     let mut before = std::mem::take(&mut settled.files);
     let mut targets: BTreeMap<&str, Vec<&Target>> = BTreeMap::new();
     for target in aims.targets {
@@ -158,6 +176,7 @@ pub fn edit_new<E>(
         if let Some(rest) = rest {
             batch.problems.extend(rest.problems.iter().cloned());
             batch.markers += rest.markers;
+            batch.names(rest.choices.iter().map(|(policy, _)| policy));
             settled.files.insert(place, rest);
             continue;
         }
@@ -169,10 +188,14 @@ pub fn edit_new<E>(
         let wishes = Wishes { choices, namespace, is_marked: source.is_marked, targets };
         let edited = edit_file(&source.path, &bytes, &wishes);
         let names = if source.is_marked { named(&bytes) } else { Some(BTreeSet::new()) };
-        if edited.bytes.is_none()
-            && let Some(mut names) = names
-        {
-            names.extend(targets.iter().map(|target| target.policy.clone()));
+        let Some(mut names) = names else {
+            batch.named = None;
+            batch.add(&source.path, edited);
+            continue;
+        };
+        names.extend(targets.iter().map(|target| target.policy.clone()));
+        batch.names(&names);
+        if edited.bytes.is_none() {
             let choices = names.into_iter().map(|id| (id.clone(), choices.get(&id).cloned())).collect();
             let rest = Rest {
                 choices,
@@ -220,6 +243,26 @@ pub fn commit_time(changes: &[Change], chosen_at: &BTreeMap<String, DateTime<Utc
 }
 
 impl Batch {
+    fn names<'a>(&mut self, policies: impl IntoIterator<Item = &'a String>) {
+        if let Some(named) = &mut self.named {
+            named.extend(policies.into_iter().cloned());
+        }
+    }
+
+    /// Finds the policies that neither this ImageUpdate names nor another one of the namespace (`others`), as far as they may.
+    pub fn find_idle(&mut self, choices: &Choices, others: Option<&BTreeSet<String>>) {
+        let (Some(named), Some(others)) = (&self.named, others) else { return };
+        let is_idle = |(policy, known): &(&String, &Known)| {
+            **known != Known::NotSelected && !named.contains(*policy) && !others.contains(*policy)
+        };
+        let problem = |(policy, _): (&String, &Known)| Problem {
+            file: format!("ImagePolicy {}", policy.replace(':', "/")),
+            line: 0,
+            reason: "no marker and no target names it".to_owned(),
+        };
+        self.idle = choices.iter().filter(is_idle).map(problem).collect();
+    }
+
     fn add(&mut self, path: &str, edited: Edited) {
         self.files.extend(edited.bytes.map(|bytes| (path.to_owned(), bytes)));
         self.changes.extend(edited.changes);

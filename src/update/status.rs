@@ -69,6 +69,16 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// What was found in the files, if they were looked at.
+    pub fn batch_mut(&mut self) -> Option<&mut Batch> {
+        match self {
+            Self::UpToDate { batch, .. } | Self::Pushed { batch, .. } | Self::Resting { batch, .. } => Some(batch),
+            Self::Waiting { .. } | Self::Unchanged | Self::Suspended => None,
+        }
+    }
+}
+
 /// Until when a push has to wait after the one before. A time that lies further ahead than the whole interval is another clock's, and
 /// waited for by nobody.
 pub fn rests_until(last: Option<DateTime<Utc>>, interval: Duration, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -93,6 +103,7 @@ pub fn next(
         }
         Ok(Outcome::UpToDate { revision, batch }) => {
             status.observed_revision = Some(revision.clone());
+            repair(&mut status, batch, now);
             let template = before.problems.iter().find(|problem| problem.file == TEMPLATE);
             let verdict = seen(&mut status, batch);
             match template.filter(|_| before.observed_generation == generation) {
@@ -105,6 +116,7 @@ pub fn next(
                 1 => "1 new value waits".to_owned(),
                 values => format!("{values} new values wait"),
             };
+            repair(&mut status, batch, now);
             match seen(&mut status, batch) {
                 Verdict::Ready { reason, .. } => {
                     let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -130,11 +142,22 @@ pub fn next(
     status
 }
 
+/// Tells of a push whose maker could not do so any more.
+fn repair(status: &mut ImageUpdateStatus, batch: &Batch, now: DateTime<Utc>) {
+    if let Some(earlier) = &batch.earlier {
+        status.last_push_commit = Some(earlier.commit.clone());
+        status.last_push_branch = Some(earlier.branch.clone());
+        status.last_push_time = Some(now);
+        status.last_changes = earlier.changes.iter().take(LISTED).cloned().collect();
+    }
+}
+
 fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     status.markers = Some(batch.markers);
     status.problems = batch
         .problems
         .iter()
+        .chain(&batch.idle)
         .take(LISTED)
         .map(|p| ProblemStatus { file: p.file.clone(), line: p.line, reason: p.reason.clone() })
         .collect();

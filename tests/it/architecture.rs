@@ -10,13 +10,15 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 15] = [
+const JOINTS: [&str; 17] = [
     "context",
     "signing",
     "authenticating",
     "inquiring",
     "looking",
     "holding",
+    "committing",
+    "pushing",
     "proposing",
     "rendering",
     "observing",

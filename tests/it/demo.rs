@@ -122,6 +122,7 @@ impl Scene {
         apply_yaml(&client, &namespace, &objects).await;
 
         let launch = Launch {
+            largest_file: None,
             kubeconfig: kubeconfig.clone(),
             namespace: Some(namespace.clone()),
             data_dir: guard::folder().join("demo-data"),

@@ -114,7 +114,8 @@ async fn a_fork_and_a_person() {
     let gitea = gitea_host().await;
     let url = repository(gitea, "forge-fork").await;
     let forge = forge(gitea, &url, "fork").await;
-    let user = json!({"username": ANN.0, "password": ANN.1, "email": "ann@example.com", "must_change_password": false});
+    let user =
+        json!({"username": ANN.0, "password": ANN.1, "email": "forge-ann@example.com", "must_change_password": false});
     api(gitea, Method::POST, "admin/users", user).await;
     call_as(gitea, ANN, Method::POST, "repos/forge-fork/fleet/forks", json!({})).await;
     ahead(gitea, ANN.0, ANN, "branch").await;

@@ -1,5 +1,5 @@
 //! The integration tests: the product's binary against a real cluster, registry and Git server. Without a story's name it runs the
-//! tests (`--help` lists the options); `demo` and `cluster` are stories for people, `bench` measures.
+//! tests (`--help` lists the options); `demo` and `cluster` are stories for people, `bench` measures, `chaos` kills.
 
 #![allow(
     clippy::disallowed_methods,
@@ -15,11 +15,15 @@ mod support;
 mod announced;
 mod architecture;
 mod bench;
+mod chaos;
 mod choices;
 mod commands;
+mod cuts;
 mod demo;
+mod documented;
 mod drift;
 mod explained;
+mod faults;
 mod forges;
 mod gates;
 mod generated;
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         "demo" => demo::main(),
         "cluster" => showroom::main(),
         "bench" => bench::main(),
+        "chaos" => chaos::main(),
         _ => run_tests(),
     };
     support::guard::shut_down();
@@ -82,6 +87,7 @@ fn run_tests() -> ExitCode {
         parts_work::trials(),
         policies::trials(),
         commands::trials(),
+        documented::trials(),
         story::trials(),
         loop_one::trials(),
         lists::trials(),
@@ -98,6 +104,9 @@ fn run_tests() -> ExitCode {
         announced::trials(),
         explained::trials(),
         races::trials(),
+        cuts::trials(),
+        chaos::trials(),
+        faults::trials(),
         holds::trials(),
         proposals::trials(),
         hostile::trials(),

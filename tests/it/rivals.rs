@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("rivals: two policies write one value", two_policies_write_one_value),
         trial("rivals: another cluster writes with the same policy", another_cluster_writes_with_the_same_policy),
+        trial("rivals: policies that nothing follows", policies_that_nothing_follows),
     ]
 }
 
@@ -79,4 +80,39 @@ async fn another_cluster_writes_with_the_same_policy(world: World) {
     }
     told(&world, "fleet", "another tagboat with a policy of this name goes back and forth").await;
     stays(&world, &repo).await;
+}
+
+/// Told by all ImageUpdates that might use them, as long as none does; they stay ready.
+async fn policies_that_nothing_follows(world: World) {
+    world.push("app", &["1.0.0"]).await;
+    let repo = world.repo("fleet", &[("app.yaml", &marked(&world, "app", "1.0.0")), ("b/b.yaml", "image: x\n")]);
+    config_repo(&world, &repo).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    image_policy(&world, "idle", "app", NEWEST).await;
+    image_update(&world, "batchWindow: 10ms").await;
+    apply(&world, "ImageUpdate", "other", "{configRepoRef: {name: fleet}, path: b}").await;
+    let _tagboat = world.tagboat().await;
+    let idle = format!("ImagePolicy {}/idle", world.namespace);
+    let tells = |name: &'static str, expected: Vec<String>| {
+        let (updates, expected) = (world.api::<ImageUpdate>(), expected);
+        async move {
+            wait_for(&updates, name, &format!("the problems {expected:?}"), SOON, |update| {
+                let problems = &update?.status.as_ref()?.problems;
+                let files: Vec<&String> = problems.iter().map(|problem| &problem.file).collect();
+                (files == expected.iter().collect::<Vec<_>>()).then_some(())
+            })
+            .await;
+        }
+    };
+    tells("fleet", vec![idle.clone()]).await;
+    tells("other", vec![idle.clone()]).await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    event(&world, "fleet", Reason::UpdateProblems, &[&idle, "no marker and no target names it"]).await;
+    // One of them uses it from now on: both are content.
+    repo.commit(
+        &[("b/b.yaml", &marked(&world, "idle", "1.0.0").replace(&world.image("idle"), &world.image("app")))],
+        "use it",
+    );
+    tells("other", vec![]).await;
+    tells("fleet", vec![]).await;
 }

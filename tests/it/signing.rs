@@ -66,8 +66,8 @@ async fn an_ssh_key(world: World) {
     let tagboat = world.tagboat().await;
     refused(&world, &repo, None, "signing").await;
     refused(&world, &repo, Some(json!({"git.asc": "x"})), "lacks the key identity").await;
-    refused(&world, &repo, Some(json!({"identity": identity})), "has no key password").await;
-    refused(&world, &repo, Some(json!({"identity": identity, "password": "wrong"})), "does not open it").await;
+    refused(&world, &repo, Some(json!({"identity": identity})), "put its passphrase under the key password").await;
+    refused(&world, &repo, Some(json!({"identity": identity, "password": "wrong"})), "password does not open it").await;
     world.secret("signing", "Opaque", json!({"identity": identity, "password": PASSWORD})).await;
     request::<ImageUpdate>(&world, "fleet", "right").await;
     in_git(&repo, "app.yaml", ":1.1.0 ").await;

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod cosign;
+pub mod cutter;
 pub mod git;
 pub mod gitea;
 pub mod guard;

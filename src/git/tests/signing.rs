@@ -271,7 +271,7 @@ fn ssh_secrets_that_do_not_work() {
     let (locked, _) = ssh(folder.path(), &["-t", "ed25519"], PASSPHRASE);
     let (short, _) = ssh(folder.path(), &["-t", "rsa", "-b", "1024"], "");
     let (pem, _) = ssh(folder.path(), &["-t", "rsa", "-b", "2048", "-m", "PEM"], "");
-    let slow = with_rounds(&locked, 300);
+    let slow = with_rounds(&locked, 600);
     let (open, _) = ssh(folder.path(), &["-t", "ed25519"], "");
     let windows = String::from_utf8(open.clone()).unwrap().replace('\n', "\r\n");
     let word = ("password", PASSPHRASE.as_bytes());

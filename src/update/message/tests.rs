@@ -1,4 +1,4 @@
-//! What messages say, and that every example of the README is true.
+//! What messages say, and that every template of the pages is true.
 
 use super::*;
 
@@ -45,11 +45,12 @@ fn a_template_sees_changes_policies_and_object() {
     assert!(text.starts_with("chore(fleet): web:app\n\n* a:1 to a:2\n\nTagboat-Update: "), "{text}");
 }
 
-/// The README shows a template on each line, and in a comment behind it what it makes.
+/// The page shows a template on each line, and in a comment behind it what it makes.
 #[test]
-fn the_examples_of_the_readme() {
-    let readme = include_str!("../../../README.md");
-    let examples = readme.split("```jinja\n").nth(1).unwrap().split("```").next().unwrap();
+fn the_examples_of_the_page() {
+    let page = include_str!("../../../docs/commits.md");
+    let blocks = page.split("```jinja\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples: String = blocks.collect();
     let tag = Change { field: Field::Tag, line: 3, ..change("web:db", "15.1", "15.2") };
     let changes =
         [change("web:app", "registry.example.com/acme/app:1.0.0", "registry.example.com/acme/app:1.1.0"), tag];

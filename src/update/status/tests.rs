@@ -1,5 +1,6 @@
 //! What a status keeps from the one before.
 
+use super::super::batch::Earlier;
 use super::*;
 use crate::object::Problem;
 
@@ -63,4 +64,16 @@ fn a_request_is_told_of_and_its_failure_loses_no_push() {
         request_note(&open, &merged).unwrap(),
         (Reason::ProposalEnded, "pull request 7 (https://x/7) is merged".into())
     );
+}
+
+#[test]
+fn a_push_that_nobody_told_of_is_told_of() {
+    let (before, now) = (ImageUpdateStatus::default(), DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+    let Ok(Outcome::UpToDate { revision, mut batch }) = up_to_date() else { unreachable!() };
+    let commit: CommitId = "c".repeat(40).parse().unwrap();
+    batch.earlier = Some(Earlier { commit: commit.clone(), branch: "main".to_owned(), changes: Vec::new() });
+    let after = next(&before, &Ok(Outcome::UpToDate { revision, batch }), Some(1), None, now);
+    let told = (after.last_push_commit.as_ref(), after.last_push_branch.as_deref(), after.last_push_time);
+    assert_eq!(told, (Some(&commit), Some("main"), Some(now)));
+    assert_eq!(next(&after, &up_to_date(), Some(1), None, now).last_push_commit, Some(commit), "and stays told");
 }

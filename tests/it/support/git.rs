@@ -5,7 +5,7 @@ mod http;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use git2::{Index, IndexEntry, IndexTime, Oid, Repository, Signature, Tree};
@@ -265,7 +265,21 @@ fn entry(path: &str, id: Oid) -> IndexEntry {
 
 /// The `git` command without anybody's configuration, never asking for a password.
 pub fn git() -> Command {
-    let mut command = Command::new("git");
+    without_configuration(Command::new("git"))
+}
+
+/// A program of Git's own, started without `git` between: `git-http-backend` loops for ever on a body that was cut off, and must die
+/// with its request.
+fn git_program(name: &str) -> Command {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let output = git().arg("--exec-path").output().unwrap();
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end())
+    });
+    without_configuration(Command::new(folder.join(name)))
+}
+
+fn without_configuration(mut command: Command) -> Command {
     command.env("HOME", guard::folder()).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_TERMINAL_PROMPT", "0");
     for role in ["AUTHOR", "COMMITTER"] {

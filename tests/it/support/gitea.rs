@@ -71,6 +71,17 @@ impl Gitea {
         repo
     }
 
+    /// A repository's URL by HTTP, for the user of `registry::LOGIN`.
+    pub fn url(&self, repo: &Repo) -> String {
+        format!("http://{}/{}/{}.git", self.registry.host, LOGIN.0, repo.name)
+    }
+
+    /// From now on nobody may push to the branch.
+    pub async fn protect(&self, repo: &Repo) {
+        let path = format!("repos/{}/{}/branch_protections", LOGIN.0, repo.name);
+        self.api(Method::POST, &path, json!({"rule_name": BRANCH, "enable_push": false})).await;
+    }
+
     /// Makes a key of this kind known as one of the administrator's.
     pub async fn user_key(&self, key: &SshKey) {
         self.api(Method::POST, "user/keys", json!({"title": key.public, "key": key.public})).await;

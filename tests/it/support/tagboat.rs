@@ -12,7 +12,8 @@ use super::parts::program;
 use super::process::Process;
 use super::{free_ports, next_number, tail};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tagboat");
+/// The binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tagboat");
 
 /// How to run the controller. Clone it to run it again with the same data.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// Beginning of the log's name.
     pub name: String,
+    /// The largest file that it can write, in blocks of 512 bytes: as if the disk were full.
+    pub largest_file: Option<u32>,
 }
 
 impl Launch {
@@ -55,7 +58,15 @@ impl Launch {
     pub fn start_unready(&self) -> Tagboat {
         let [port] = free_ports();
         let listen = format!("127.0.0.1:{port}");
-        let mut command = Command::new(BINARY);
+        let mut command = match self.largest_file {
+            None => Command::new(BINARY),
+            Some(blocks) => {
+                let mut shell = Command::new("sh");
+                let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &script, BINARY]);
+                shell
+            }
+        };
         command.envs(kustomize());
         command.arg("run").arg("--kubeconfig").arg(&self.kubeconfig).args(["--listen", &listen]);
         command.arg("--data-dir").arg(&self.data_dir);

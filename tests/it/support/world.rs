@@ -112,6 +112,7 @@ impl World {
             args: Vec::new(),
             env: Vec::new(),
             name: self.namespace.clone(),
+            largest_file: None,
         }
     }
 

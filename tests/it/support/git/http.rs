@@ -64,9 +64,8 @@ fn is_allowed(host: &Host, parts: &Parts) -> bool {
 async fn run(host: &Host, parts: &Parts, body: Body) -> std::io::Result<Response> {
     let header =
         |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let mut command = tokio::process::Command::from(super::git());
+    let mut command = tokio::process::Command::from(super::git_program("git-http-backend"));
     command
-        .arg("http-backend")
         .env("GIT_PROJECT_ROOT", &host.folder)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REQUEST_METHOD", parts.method.as_str())
@@ -84,18 +83,32 @@ async fn run(host: &Host, parts: &Parts, body: Body) -> std::io::Result<Response
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
     let mut input = child.stdin.take().expect("it is piped");
     let mut body = body.into_data_stream();
+    let (tell, told) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
-        while let Some(Ok(piece)) = body.next().await {
+        while let Some(piece) = body.next().await {
+            let Ok(piece) = piece else {
+                let _ = tell.send(());
+                return;
+            };
             if input.write_all(&piece).await.is_err() {
                 break; // the program has read enough
             }
+        }
+    });
+    // The program would wait for the rest for ever.
+    let mut breaks = std::pin::pin!(async {
+        if told.await.is_err() {
+            std::future::pending::<()>().await;
         }
     });
     let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut response = Response::new(Body::empty());
     loop {
         let mut line = String::new();
-        output.read_line(&mut line).await?;
+        tokio::select! {
+            read = output.read_line(&mut line) => read?,
+            () = &mut breaks => return Err(std::io::Error::other("the request broke off")),
+        };
         match line.trim_end().split_once(": ") {
             Some(("Status", status)) => *response.status_mut() = status_of(status),
             Some((name, value)) => {
