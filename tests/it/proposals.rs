@@ -297,10 +297,11 @@ async fn the_api_fails(world: World) {
         if list == [format!("1 open {title} 1.2.0")] { Ok(()) } else { Err(format!("{list:?}")) }
     })
     .await;
-    world.secret("git-api", "Opaque", json!({"token": "0123456789012345678901234567890123456789"})).await;
-    project.update(", secretRef: {name: git-api}").await;
-    let is_unknown = |status: &ImageUpdateStatus| status.conditions[0].message.contains("http 401");
-    project.status("a token that the host does not know", is_unknown).await;
+    let nobodys = json!({"token": "0123456789012345678901234567890123456789"});
+    world.secret("git-wrong", "Opaque", nobodys).await;
+    project.update(", secretRef: {name: git-wrong}").await;
+    let refused: ImageUpdate = ready(&world, "fleet", "False", Reason::PullRequestFailed).await;
+    assert!(message(&refused).contains("http 401"), "{}", message(&refused));
     project.update(", secretRef: {name: nobody}").await;
     ready::<ImageUpdate>(&world, "fleet", "False", Reason::InvalidSecret).await;
     project.update("").await;
