@@ -15,6 +15,8 @@ use crate::support::{bounded, guard, trial};
 
 /// How long each part may take.
 const WHOLE: Duration = Duration::from_secs(3600);
+/// How long one thing may take to happen while so much goes on, on a machine that may be slow: what never happens is found all the same.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 pub fn trials() -> Vec<Trial> {
     vec![

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use tagboat::api::ImageUpdate;
 use tagboat::api::condition::Reason;
 
+use super::LONG;
 use crate::setup::*;
 use crate::support::git::Repo;
 use crate::support::wait::eventually;
@@ -89,7 +90,7 @@ async fn run_lane(world: &World, lane: u64, left: &AtomicUsize, all: usize) -> D
     let begun = Instant::now();
     let tagboat = launch.start_unready();
     let first = || async { if is_written(world, &repo, tag) { Ok(()) } else { Err("not yet") } };
-    eventually("the first bump", SOON, first).await;
+    eventually("the first bump", LONG, first).await;
     tagboat.kill9().await;
     let life = begun.elapsed().mul_f64(LIFE);
     while take(left) {
@@ -118,9 +119,9 @@ async fn run_lane(world: &World, lane: u64, left: &AtomicUsize, all: usize) -> D
             println!("{done} of {all} kills; lane {lane} is at bump {tag}");
         }
     }
-    let tagboat = launch.start().await;
+    let tagboat = launch.start_unready();
     let last = || async { if is_written(world, &repo, tag) { Ok(()) } else { Err(repo.log().len()) } };
-    eventually("the last bump", SOON, last).await;
+    eventually("the last bump", LONG, last).await;
     ready::<ImageUpdate>(world, "fleet", "True", Reason::Succeeded).await;
     // Two more looks at both sides, in which a doubled commit would show.
     for app in APPS {

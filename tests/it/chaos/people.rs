@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
 
+use super::LONG;
 use crate::setup::*;
 use crate::support::git::{Repo, git};
 use crate::support::guard;
+use crate::support::wait::eventually;
 use crate::support::world::World;
 
 /// How much of everything.
@@ -84,7 +86,9 @@ pub async fn compete(world: &World, sizes: Sizes) -> Done {
                 world.registry.push_many(&world.repository(&name(app)), [tag.clone()]).await;
             }
             for app in 0..sizes.apps {
-                in_git(&repo, &path(app), &format!(":{tag} ")).await;
+                let is_in = || repo.file_at_head(&path(app)).unwrap_or_default().contains(&format!(":{tag} "));
+                let bumped = || async { if is_in() { Ok(()) } else { Err(repo.log().len()) } };
+                eventually(&format!("{tag} of {}", name(app)), LONG, bumped).await;
             }
             if n.is_multiple_of(10) {
                 println!("round {n} of {rounds}; {} commits so far", repo.log().len());
