@@ -38,6 +38,7 @@ use crate::committing::{Task, Wants, along};
 use crate::context::{Context, Progress, requested_at};
 use crate::failure::Failure;
 use crate::holding::{self, Reverts};
+use crate::pushing::Written;
 use crate::revision::Revision;
 use crate::{proposing, pushing, signing};
 use batch::Settled;
@@ -50,6 +51,8 @@ pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
     /// What was compared last.
     compared: Option<Compared>,
+    /// What failed last, and when it is to be tried again.
+    failed: Option<(Compared, Instant)>,
     /// The policies that its files and targets name.
     named: Option<BTreeSet<String>>,
     /// The key that signs.
@@ -72,11 +75,18 @@ struct Compared {
     head: Revision,
 }
 
+impl Compared {
+    fn is(&self, choices: &Choices, reverts: &Reverts, others: Option<&BTreeSet<String>>, head: &Revision) -> bool {
+        self.choices == *choices && self.reverts == *reverts && self.others.as_ref() == others && self.head == *head
+    }
+}
+
 /// Brings the marked and targeted values of one ImageUpdate's repository up to date.
 pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Action {
     let now = clock::now();
     let mut memory = context.updates.get(&*update);
     let before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
+    let named = memory.named.clone();
     let outcome = commit_choices(&update, &context, &mut memory, &before, now).await;
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
     let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
@@ -92,7 +102,14 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
         // Nothing to poll: a choice or the branch wakes it.
         (None, _) => Duration::from_secs(24 * 3600),
     };
-    memory.progress.failures = if failure.is_some() { memory.progress.failures + 1 } else { 0 };
+    memory.progress.failures = match (failure, &outcome) {
+        (Some(_), _) => memory.progress.failures + 1,
+        (None, Ok(Outcome::Waiting { .. })) => memory.progress.failures,
+        (None, _) => 0,
+    };
+    if let Some((_, due)) = memory.failed.as_mut().filter(|_| failure.is_some()) {
+        *due = now.steady + again;
+    }
     if failure.is_none()
         && let Some(left) = memory.proposing.next_look(&update, &context, &status, now)
     {
@@ -111,7 +128,11 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
         }
     }
     memory.progress.generation = update.metadata.generation;
+    let is_other = memory.named != named;
     context.updates.put(&*update, memory);
+    if is_other {
+        wake_others(&context, &update);
+    }
     Action::requeue(again)
 }
 
@@ -132,13 +153,17 @@ async fn commit_choices(
     let reverts = holding::on_revert(&wants.policies);
     let others = others(context, update);
     let release = holding::release(update);
-    let is_same = memory.progress.generation == update.metadata.generation
+    let is_untouched = memory.progress.generation == update.metadata.generation
         && requested_at(update) == before.last_handled_reconcile_at
-        && (release.is_none() || release == before.last_handled_release)
-        && memory.compared.as_ref().is_some_and(|compared| {
-            let Compared { choices, reverts: before, others: named, head } = compared;
-            *choices == wants.choices && *before == reverts && *named == others && *head == grounded.revision
-        });
+        && (release.is_none() || release == before.last_handled_release);
+    let is_it = |compared: &Compared| compared.is(&wants.choices, &reverts, others.as_ref(), &grounded.revision);
+    let is_same = is_untouched && memory.compared.as_ref().is_some_and(is_it);
+    // Whoever wakes us without any news does not shorten the wait after a failure.
+    let failed = memory.failed.take().filter(|(failed, due)| is_untouched && is_it(failed) && now.steady < *due);
+    if let Some((failed, due)) = failed {
+        memory.failed = Some((failed, due));
+        return Ok(Outcome::Waiting { left: due.saturating_duration_since(now.steady) });
+    }
     if memory.progress.failures > 0 {
         memory.proposing.distrust();
     }
@@ -168,6 +193,7 @@ async fn commit_choices(
         rests: update.spec.min_interval.and_then(|rest| status::rests_until(before.last_push_time, rest.0, now.wall)),
     };
     let task = Arc::new(task);
+    let tried = grounded.revision.clone();
     let host = match host {
         Some(host) => Some(host),
         None => memory.proposing.look(update, context, &grounded, now).await?,
@@ -177,20 +203,36 @@ async fn commit_choices(
     } else {
         proposing::write(task.clone(), context, grounded, target, host).await
     };
-    let (mut outcome, head) = written?;
-    memory.waiting = None;
-    let choices = &task.wants.choices;
-    if let Some(batch) = outcome.batch_mut() {
-        batch.find_idle(choices, others.as_ref());
-        if memory.named != batch.named {
-            memory.named.clone_from(&batch.named);
-            wake_others(context, update);
+    memory.remember(&task.wants.choices, written, (reverts, others, tried), now)
+}
+
+impl Remembered {
+    /// Notes what a run did, so that only news leads to the next one.
+    fn remember(
+        &mut self,
+        choices: &Choices,
+        written: Written,
+        (reverts, others, tried): (Reverts, Option<BTreeSet<String>>, Revision),
+        now: Now,
+    ) -> Result<Outcome, Failure> {
+        let (mut outcome, head) = match written {
+            Ok(written) => written,
+            Err(failure) => {
+                let compared = Compared { choices: choices.clone(), reverts, others, head: tried };
+                self.failed = Some((compared, now.steady));
+                return Err(failure);
+            }
+        };
+        self.waiting = None;
+        if let Some(batch) = outcome.batch_mut() {
+            batch.find_idle(choices, others.as_ref());
+            self.named.clone_from(&batch.named);
         }
+        // What rests is to be looked at again.
+        let is_done = !matches!(outcome, Outcome::Resting { .. });
+        self.compared = is_done.then(|| Compared { choices: choices.clone(), reverts, others, head });
+        Ok(outcome)
     }
-    // What rests is to be looked at again.
-    let is_done = !matches!(outcome, Outcome::Resting { .. });
-    memory.compared = is_done.then(|| Compared { choices: choices.clone(), reverts, others, head });
-    Ok(outcome)
 }
 
 /// How much of the batch window is left: choices that are new wait for others to join them.

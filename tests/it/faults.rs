@@ -88,7 +88,7 @@ async fn a_hook_that_always_refuses(world: World) {
     };
     asked("refusals", 4, || times().len()).await;
     let gaps: Vec<u64> = times().windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(gaps[0] >= 900 && gaps[1] >= 1900 && gaps[2] >= 3900, "twice as long each time: {gaps:?} ms");
+    assert!(gaps[0] >= 900 && gaps[1] >= 1900 && gaps[2] >= 3900, "about twice as long each time: {gaps:?} ms");
     let refused: ImageUpdate = ready(&world, "fleet", "False", Reason::PushRejected).await;
     let said = message(&refused);
     assert!(said.chars().count() < 1000 && !said.contains(|c: char| c.is_control()), "{} characters", said.len());
@@ -218,7 +218,9 @@ async fn a_branch_is_deleted(world: World) {
     git_says(&repo, &["update-ref", "refs/heads/main", &head]);
     request::<ConfigRepo>(&world, "fleet", "it is back").await;
     in_git(&repo, FILE, ":1.2.0 ").await;
-    assert_eq!(written(&repo), ["1.2.0"]);
+    // A push that was on its way all the time may have found the branch again.
+    let written = written(&repo);
+    assert!(written == ["1.2.0"] || written == ["1.1.0", "1.2.0"], "{written:?}");
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
 }
 

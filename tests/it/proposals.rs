@@ -297,8 +297,9 @@ async fn the_api_fails(world: World) {
         if list == [format!("1 open {title} 1.2.0")] { Ok(()) } else { Err(format!("{list:?}")) }
     })
     .await;
-    world.secret("git-api", "Opaque", json!({"token": "0123456789012345678901234567890123456789"})).await;
-    project.update(", secretRef: {name: git-api}").await;
+    let nobodys = json!({"token": "0123456789012345678901234567890123456789"});
+    world.secret("git-wrong", "Opaque", nobodys).await;
+    project.update(", secretRef: {name: git-wrong}").await;
     let refused: ImageUpdate = ready(&world, "fleet", "False", Reason::PullRequestFailed).await;
     assert!(message(&refused).contains("http 401"), "{}", message(&refused));
     project.update(", secretRef: {name: nobody}").await;

@@ -96,21 +96,3 @@ impl fmt::Display for PullRequestStatus {
         write!(f, "pull request {} ({})", self.number, self.url)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::api::image_update::ImageUpdateSpec;
-
-    #[test]
-    fn the_readmes_example() {
-        let readme = include_str!("../../../README.md");
-        let (_, section) = readme.split_once("\n## Proposals and pull requests\n").unwrap();
-        let (example, _) = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap();
-        let spec = format!("spec:\n  configRepoRef: {{name: fleet}}\n{example}");
-        let spec: serde_yaml::Value = serde_yaml::from_str(&spec).unwrap();
-        let spec: ImageUpdateSpec = serde_yaml::from_value(spec["spec"].clone()).unwrap();
-        let request = spec.pull_request.unwrap();
-        assert_eq!((request.labels, request.auto_merge.is_some()), (vec!["images".to_owned()], true));
-        assert!(crate::update::message::check_template(&request.title_template.unwrap()).is_ok());
-    }
-}
