@@ -115,6 +115,7 @@ pub async fn make(
         let look =
             Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked, refused };
         look.hold_back(&mut batch)?;
+        batch.earlier = look.earlier()?;
         let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {
             batch.check_template(template);

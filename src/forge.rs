@@ -4,12 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
 mod address;
 mod azure;
 mod bitbucket;
-mod clients;
 mod data_center;
 mod error;
 mod gitea;
@@ -24,81 +21,17 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use crate::api::image_update::{AutoMerge as MergeMethod, PullRequestProvider as Provider};
+pub use crate::pull_request::{PullRequest as Request, State};
 pub use error::Error;
 pub use login::Login;
 
 use self::address::{Api, Repository};
 use self::wire::Wire;
 use crate::reach::Way;
-use crate::revision::CommitId;
 
 /// The most requests of one pair of branches that are listed.
 pub const REQUESTS: usize = 20;
-
-/// Whose API the host speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Provider {
-    /// github.com, ghe.com, GitHub Enterprise Server.
-    Github,
-    /// gitlab.com or any other GitLab.
-    Gitlab,
-    /// Gitea, Forgejo.
-    Gitea,
-    /// Bitbucket: Cloud on bitbucket.org, else Data Center.
-    Bitbucket,
-    /// Azure DevOps.
-    Azure,
-}
-
-/// How commits of a request come onto its target. On GitLab the project says whether it merges or rebases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MergeMethod {
-    /// By a merge commit.
-    Merge,
-    /// As one commit.
-    Squash,
-    /// Each of them, on top.
-    Rebase,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// It waits.
-    Open,
-    /// It is on the target.
-    Merged,
-    /// Somebody closed it unmerged.
-    Closed {
-        /// Who, where the host says it and the login may read it; some say it of the newest request only.
-        by: Option<String>,
-        /// When, where the host says it.
-        at: Option<DateTime<Utc>>,
-    },
-}
-
-/// A request as the host has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Its number in the repository (GitLab: `iid`).
-    pub number: u64,
-    /// Its page for a browser.
-    pub url: String,
-    /// What became of it.
-    pub state: State,
-    /// Its title.
-    pub title: String,
-    /// Its description.
-    pub body: String,
-    /// The names of its labels; empty where the host has none.
-    pub labels: Vec<String>,
-    /// The last commit of its source, where the host says it in full.
-    pub head: Option<CommitId>,
-    /// Whether the host is told to merge it by itself, as far as it tells us.
-    pub auto_merge: bool,
-    /// What its host needs beside the number: GitHub's node id, a version for a later change.
-    handle: String,
-}
 
 /// What a request should be.
 #[derive(Debug, Clone, Copy)]

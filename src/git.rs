@@ -7,7 +7,6 @@ use std::time::Duration;
 mod along;
 mod app;
 mod client;
-mod clients;
 mod commit;
 mod delete;
 mod error;

@@ -91,12 +91,11 @@ struct Open {
 }
 
 impl Look<'_> {
-    /// Takes out of the batch what is held, and notes a push that the status does not tell of.
+    /// Takes out of the batch what is held.
     ///
     /// # Errors
     /// Those of the mirror.
     pub fn hold_back(&self, batch: &mut Batch) -> Result<(), Error> {
-        batch.earlier = self.earlier()?;
         let paths: Vec<String> = batch.files.iter().map(|(path, _)| path.clone()).collect();
         let files: Vec<File<'_>> =
             paths.iter().filter_map(|path| self.file(path).transpose()).collect::<Result<_, _>>()?;

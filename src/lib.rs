@@ -12,6 +12,7 @@ pub mod revision;
 pub mod object;
 pub mod failure;
 pub mod lease;
+pub mod pull_request;
 pub mod reach;
 
 pub mod source;

@@ -21,13 +21,14 @@ use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::forge::Wanted;
 use crate::git::{self, Pushed};
+use crate::pull_request::PullRequest;
 use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
 use crate::update::batch::Batch;
 use crate::update::message::Occasion;
 use crate::update::proposal::text::{self, Templates};
-use crate::update::proposal::{self, Refused, Request, Step};
+use crate::update::proposal::{self, Refused, Step};
 use crate::update::status::Outcome;
 
 /// What is remembered of an ImageUpdate's pull request between two looks. It saves requests, never decides.
@@ -35,7 +36,7 @@ use crate::update::status::Outcome;
 pub struct Kept {
     login: host::Kept,
     /// What the host listed last.
-    seen: Option<Vec<Request>>,
+    seen: Option<Vec<PullRequest>>,
     /// When that was.
     looked: Option<Instant>,
 }
@@ -171,7 +172,7 @@ impl Proposing<'_> {
         Err(lost_races())
     }
 
-    fn seen(&self) -> &[Request] {
+    fn seen(&self) -> &[PullRequest] {
         self.host.as_ref().map_or(&[], |host| &host.seen)
     }
 
@@ -310,7 +311,7 @@ impl Proposing<'_> {
             title,
             body,
             labels: &spec.labels,
-            auto_merge: spec.auto_merge.map(host::method),
+            auto_merge: spec.auto_merge,
         };
         let (request, failure) = host.bring_up(open, &wanted).await;
         if let Some(request) = request {

@@ -1,13 +1,20 @@
 //! Noun: the way to a server, the same for registries and Git hosts. In: the data of Secrets. Out: whom TLS trusts and who we are
-//! by certificate; a proxy. No request is made here, and no secret is ever shown.
+//! by certificate; a proxy; the clients that go that way. No request is made here, and no secret is ever shown.
 
+mod clients;
 mod proxy;
 mod tls;
 
 use sha2::{Digest as _, Sha256};
 
+pub use clients::{CONNECT_TIMEOUT, Clients, READ_TIMEOUT};
 pub use proxy::Proxy;
 pub use tls::Tls;
+
+/// A URL's part with its percent signs decoded; nothing when that is no text.
+pub fn decoded(text: &str) -> Option<String> {
+    percent_encoding::percent_decode_str(text).decode_utf8().ok().map(Into::into)
+}
 
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

@@ -5,6 +5,7 @@ use reqwest::Url;
 
 use super::Provider;
 use super::error::Error;
+use crate::reach;
 
 /// Which of the APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,16 +256,8 @@ fn refuse<T>(reason: &str) -> Result<T, Error> {
     Err(Error::Address { reason: reason.to_owned() })
 }
 
-/// Percent signs decoded.
 fn decoded(text: &str) -> Result<String, Error> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| hex::decode(hex).ok());
-        rest = if hex.is_some() { &tail[2..] } else { tail };
-        bytes.extend(hex.unwrap_or_else(|| vec![*first]));
-    }
-    String::from_utf8(bytes).or_else(|_| refuse("its url is not UTF-8"))
+    reach::decoded(text).map_or_else(|| refuse("its url is not UTF-8"), Ok)
 }
 
 #[cfg(test)]

@@ -10,13 +10,12 @@ use serde_json::Value;
 
 use super::Login;
 use super::address::{Api, Repository};
-use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
 use super::error::Error;
 use super::login::authorization;
 use super::waits::{is_used_up, wait};
 use super::words::words;
 use crate::failure::{chain, printable};
-use crate::reach::Way;
+use crate::reach::{CONNECT_TIMEOUT, Clients, READ_TIMEOUT, Way};
 
 /// The largest answer that is read, in bytes: a page of requests, each with a description of up to a megabyte.
 const ANSWER_LIMIT: usize = 32 << 20;
@@ -25,6 +24,8 @@ const REFUSAL_LIMIT: usize = 64 << 10;
 /// The longest text of somebody else that an error repeats, in characters.
 const WORDS_LIMIT: usize = 300;
 const REDIRECTS_LIMIT: usize = 3;
+/// GitHub answers nobody without a name.
+static CLIENTS: Clients = Clients::new(concat!("tagboat/", env!("CARGO_PKG_VERSION")));
 
 /// An API and who we are there.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ impl Wire {
     /// # Errors
     /// The login fits no header, or the certificates can't be used together.
     pub fn new(repository: &Repository, login: &Login, way: &Way) -> Result<Self, Error> {
-        let client = clients::get(way).map_err(unreachable)?;
+        let client = CLIENTS.get(way).map_err(unreachable)?;
         let text = authorization(repository.api, login);
         let mut value = text.as_ref().map(HeaderValue::try_from).transpose().map_err(|_| Error::Login)?;
         if let Some(value) = &mut value {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
-use super::clients::{self, CONNECT_TIMEOUT, READ_TIMEOUT};
 use super::{App, Auth, Error, Remote};
 use crate::failure::{chain, printable};
-use crate::reach::Way;
+use crate::reach::{CONNECT_TIMEOUT, Clients, READ_TIMEOUT, Way};
 
 /// The largest list of refs that we read, in bytes.
 pub const REFS_LIMIT: usize = 64 << 20;
@@ -18,6 +17,8 @@ pub const REPORT_LIMIT: usize = 1 << 20;
 /// What of a refusal's body is kept, in bytes.
 const REFUSAL_LIMIT: usize = 4 << 10;
 const REDIRECTS_LIMIT: usize = 5;
+/// Some hosts serve Git only to clients that call themselves so.
+static CLIENTS: Clients = Clients::new(concat!("git/2.0 (tagboat ", env!("CARGO_PKG_VERSION"), ")"));
 /// The two services of smart HTTP.
 #[derive(Debug, Clone, Copy)]
 pub enum Service {
@@ -47,7 +48,7 @@ enum Signs {
 /// The token of an app, for a repository whose own requests pass in the open or not.
 pub async fn app_token(app: &App, way: &Way, is_plain: bool) -> Result<String, Error> {
     app.fits(is_plain)?;
-    app.token(&clients::get(way).map_err(unreachable)?).await
+    app.token(&CLIENTS.get(way).map_err(unreachable)?).await
 }
 
 /// A host and who we are there. In the functions below `base` is the repository's URL, without a slash at its end.
@@ -64,7 +65,7 @@ impl Host {
     /// # Errors
     /// The URL or the secret cannot be used.
     pub fn of(remote: &Remote, origin: Url) -> Result<Self, Error> {
-        let client = clients::get(&remote.way).map_err(unreachable)?;
+        let client = CLIENTS.get(&remote.way).map_err(unreachable)?;
         let signs = match &remote.auth {
             Auth::App(app) => {
                 app.fits(origin.scheme() == "http")?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::client::{self, Host, REPORT_LIMIT, Service};
+use super::client::Host;
 use super::mirror::{blocking, branch_ref, limited, oid};
 use super::place::Place;
 use super::report::{self, Report};
@@ -48,15 +48,7 @@ impl Mirror {
             Place::Ssh(shell) => talk::push(shell, &remote.ssh()?, |_| Ok((body, vec![name])), &[]).await,
             Place::Http(url) | Place::Folder(url) => {
                 let host = Host::of(remote, url.clone())?;
-                let post = || host.send(host.post(&self.route(remote).base, Service::ReceivePack, body.clone()));
-                let answer = match post().await {
-                    Err(error) if error.wants_get_first() => {
-                        self.ask_first(&host, remote).await?;
-                        post().await?
-                    }
-                    answer => answer?,
-                };
-                report::read(&client::read(answer, REPORT_LIMIT).await?, &[name])
+                self.post_push(&host, remote, &[name], &body).await
             }
         }
     }

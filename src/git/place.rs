@@ -4,6 +4,7 @@
 use reqwest::Url;
 
 use super::error::Error;
+use crate::reach;
 
 /// How a repository is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,16 +112,8 @@ fn refuse<T>(reason: &'static str) -> Result<T, Error> {
     Err(Error::UnsupportedUrl { reason })
 }
 
-/// Percent signs decoded, as Git does for `ssh://`.
 fn decoded(text: &str) -> Result<String, Error> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| hex::decode(hex).ok());
-        rest = if hex.is_some() { &tail[2..] } else { tail };
-        bytes.extend(hex.unwrap_or_else(|| vec![*first]));
-    }
-    String::from_utf8(bytes).or_else(|_| refuse("it is not UTF-8"))
+    reach::decoded(text).map_or_else(|| refuse("it is not UTF-8"), Ok)
 }
 
 #[cfg(test)]

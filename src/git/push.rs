@@ -132,7 +132,13 @@ impl Mirror {
     }
 
     /// One POST; a host that wants to be asked for its refs first gets its way.
-    async fn post_push(&self, host: &Host, remote: &Remote, names: &[&str], body: &[u8]) -> Result<Report, Error> {
+    pub(super) async fn post_push(
+        &self,
+        host: &Host,
+        remote: &Remote,
+        names: &[&str],
+        body: &[u8],
+    ) -> Result<Report, Error> {
         let post = |base: String| host.send(host.post(&base, Service::ReceivePack, body.to_vec()));
         let answer = match post(self.route(remote).base).await {
             Err(error) if error.wants_get_first() => {

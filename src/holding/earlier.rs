@@ -13,7 +13,10 @@ const STEPS: usize = 64;
 
 impl Look<'_> {
     /// See the module. Proposals are commits of their own branch, and found there.
-    pub(super) fn earlier(&self) -> Result<Option<Earlier>, Error> {
+    ///
+    /// # Errors
+    /// Those of the mirror.
+    pub fn earlier(&self) -> Result<Option<Earlier>, Error> {
         if self.target != self.source {
             return Ok(None);
         }

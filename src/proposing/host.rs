@@ -6,15 +6,16 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::api::ImageUpdate;
 use crate::api::condition::Reason;
-use crate::api::image_update::{AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus};
+use crate::api::image_update::{PullRequestSpec, PullRequestState, PullRequestStatus};
 use crate::api::reference::LocalRef;
 use crate::context::{Context, Grounded, requested_at};
 use crate::failure::{Failure, chain};
-use crate::forge::{self, Forge, Login, MergeMethod, Provider, Wanted};
+use crate::forge::{self, Forge, Login, Wanted};
 use crate::git::{self, Auth, Remote};
+use crate::pull_request::PullRequest;
 use crate::reach::Tls;
 use crate::source::{auth, failure, invalid, secret_failure};
-use crate::update::proposal::{Request, State, text};
+use crate::update::proposal::text;
 
 /// A login that works, of which Secret it is, and whom it was made for: the object's generation and who asked last.
 pub(super) type Kept = Option<(MadeFor, Auth, Option<Tls>)>;
@@ -23,10 +24,8 @@ type MadeFor = (LocalRef, Option<i64>, Option<String>);
 /// A repository's pull requests from one branch to another.
 pub struct Host {
     forge: Forge,
-    /// As the API wants them back.
-    requests: Vec<forge::Request>,
-    /// The same as plain data, the newest first.
-    pub(super) seen: Vec<Request>,
+    /// The newest first.
+    pub(super) seen: Vec<PullRequest>,
     /// Whether it is not what was listed before.
     pub is_news: bool,
 }
@@ -51,18 +50,10 @@ impl Host {
             }
             Auth::None | Auth::Ssh(_) => Login::None,
         };
-        let forge = Forge::new(
-            provider(spec.provider),
-            &remote.url,
-            spec.api_url.as_deref(),
-            login,
-            &remote.way,
-            remote.timeout,
-        );
+        let forge = Forge::new(spec.provider, &remote.url, spec.api_url.as_deref(), login, &remote.way, remote.timeout);
         let forge = forge.map_err(|error| Failure::user(Reason::InvalidSpec, format!("spec.pullRequest: {error}")))?;
-        let requests = forge.requests(source, target).await.map_err(|error| failed(&error))?;
-        let seen = requests.iter().map(plain).collect();
-        Ok(Self { forge, requests, seen, is_news: true })
+        let seen = forge.requests(source, target).await.map_err(|error| failed(&error))?;
+        Ok(Self { forge, seen, is_news: true })
     }
 
     /// Opens a request, or brings the one at this place up to date. What is known of it then, and what went wrong.
@@ -71,7 +62,7 @@ impl Host {
         open: Option<usize>,
         wanted: &Wanted<'_>,
     ) -> (Option<PullRequestStatus>, Option<Failure>) {
-        let known = open.and_then(|at| self.requests.get(at));
+        let known = open.and_then(|at| self.seen.get(at));
         let request = match known {
             Some(request) => request.clone(),
             None => match self.forge.open(wanted).await {
@@ -89,7 +80,7 @@ impl Host {
 
     /// Closes a request that has become pointless. Its trailers are taken away before, so that nobody takes it for a person's no.
     pub(super) async fn close(&self, at: usize, (source, target): (&str, &str), farewell: &str) -> Result<(), Failure> {
-        let Some(request) = self.requests.get(at) else { return Ok(()) };
+        let Some(request) = self.seen.get(at) else { return Ok(()) };
         let body = text::without_record(&request.body);
         let wanted = Wanted { source, target, title: &request.title, body: &body, labels: &[], auto_merge: None };
         self.forge.update(request, &wanted).await.map_err(|error| failed(&error))?;
@@ -143,42 +134,5 @@ fn failed(error: &forge::Error) -> Failure {
         answer: error.answer(),
         reason: Reason::PullRequestFailed,
         message: format!("spec.pullRequest: {}", chain(error)),
-    }
-}
-
-fn provider(provider: PullRequestProvider) -> Provider {
-    match provider {
-        PullRequestProvider::Github => Provider::Github,
-        PullRequestProvider::Gitlab => Provider::Gitlab,
-        PullRequestProvider::Gitea => Provider::Gitea,
-        PullRequestProvider::Bitbucket => Provider::Bitbucket,
-        PullRequestProvider::Azure => Provider::Azure,
-    }
-}
-
-/// How the host is to merge.
-pub(super) fn method(method: AutoMerge) -> MergeMethod {
-    match method {
-        AutoMerge::Merge => MergeMethod::Merge,
-        AutoMerge::Squash => MergeMethod::Squash,
-        AutoMerge::Rebase => MergeMethod::Rebase,
-    }
-}
-
-fn plain(request: &forge::Request) -> Request {
-    let state = match &request.state {
-        forge::State::Open => State::Open,
-        forge::State::Merged => State::Merged,
-        forge::State::Closed { by, at } => State::Closed { by: by.clone(), at: *at },
-    };
-    Request {
-        number: request.number,
-        url: request.url.clone(),
-        state,
-        title: request.title.clone(),
-        body: request.body.clone(),
-        labels: request.labels.clone(),
-        head: request.head.clone(),
-        auto_merge: request.auto_merge,
     }
 }

@@ -9,6 +9,7 @@ use super::edit::Change;
 use super::trailers::{self, Recorded};
 use crate::api::image_update::{HoldStatus, PullRequestProvider, PullRequestState, PullRequestStatus};
 use crate::failure::Failure;
+use crate::pull_request::{PullRequest, State};
 use crate::revision::CommitId;
 
 pub mod said;
@@ -19,43 +20,6 @@ use text::Words;
 
 /// Who closed a request, where the host does not say it.
 const SOMEBODY: &str = "somebody";
-
-/// A request as the host shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Its number.
-    pub number: u64,
-    /// Its page.
-    pub url: String,
-    /// What became of it.
-    pub state: State,
-    /// Its title.
-    pub title: String,
-    /// Its description.
-    pub body: String,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// The last commit of its branch, if the host says it.
-    pub head: Option<CommitId>,
-    /// Whether the host is told to merge it.
-    pub auto_merge: bool,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// It waits.
-    Open,
-    /// It is merged.
-    Merged,
-    /// It was closed without being merged: by whom and when, if the host says it.
-    Closed {
-        /// Who.
-        by: Option<String>,
-        /// When.
-        at: Option<DateTime<Utc>>,
-    },
-}
 
 /// What a run knows of its requests, for the status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +50,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn of(request: &Request, said: Said, told: &[HoldStatus]) -> Option<Self> {
+    fn of(request: &PullRequest, said: Said, told: &[HoldStatus]) -> Option<Self> {
         let State::Closed { by, at } = &request.state else { return None };
         // Some hosts say it only for a while.
         let told = told.iter().find(|hold| hold.request.as_ref() == Some(&request.url));
@@ -114,7 +78,7 @@ impl Refused {
 /// What people said no to. `requests` are the newest ones of the branch, the newest first; `told` are the holds that the status
 /// tells of, which count where the host lists no further back (`is_cut`). Of each value the newest request that had it decides;
 /// one that we closed ourselves says nothing any more.
-pub fn refused(requests: &[Request], is_cut: bool, told: &[HoldStatus]) -> Vec<Refused> {
+pub fn refused(requests: &[PullRequest], is_cut: bool, told: &[HoldStatus]) -> Vec<Refused> {
     let mut found: Vec<Refused> = Vec::new();
     let (mut values, mut places): (BTreeSet<String>, BTreeSet<String>) = Default::default();
     for request in requests {
@@ -139,17 +103,17 @@ pub fn refused(requests: &[Request], is_cut: bool, told: &[HoldStatus]) -> Vec<R
 }
 
 /// The request that waits: the newest one, if several do.
-pub fn open(requests: &[Request]) -> Option<usize> {
+pub fn open(requests: &[PullRequest]) -> Option<usize> {
     requests.iter().position(|request| request.state == State::Open)
 }
 
 /// Whether what was read of the source is too old for a decision: what the newest request had is merged since.
-pub fn is_merged(requests: &[Request]) -> bool {
+pub fn is_merged(requests: &[PullRequest]) -> bool {
     requests.first().is_some_and(|request| request.state == State::Merged)
 }
 
 /// The request that a status tells of.
-pub fn told(requests: &[Request]) -> Option<PullRequestStatus> {
+pub fn told(requests: &[PullRequest]) -> Option<PullRequestStatus> {
     let request = open(requests).and_then(|at| requests.get(at)).or_else(|| requests.first())?;
     let state = match request.state {
         State::Open => PullRequestState::Open,
@@ -176,7 +140,7 @@ pub enum Step {
 }
 
 /// What to do about the request that waits. What people made of title and description stays until there is something new to say.
-pub fn step(request: Option<&Request>, words: &Words, labels: &[String], auto_merge: bool) -> Step {
+pub fn step(request: Option<&PullRequest>, words: &Words, labels: &[String], auto_merge: bool) -> Step {
     let Some(request) = request else { return Step::Open };
     let has = |label: &String| request.labels.iter().any(|other| other.eq_ignore_ascii_case(label));
     if !text::has_mark(&request.body, &words.mark) {

@@ -97,7 +97,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 fn client() -> Client {
-    crate::git::clients::get(&crate::reach::Way::default()).unwrap()
+    crate::reach::Clients::new("tests").get(&crate::reach::Way::default()).unwrap()
 }
 
 const TOKEN: &str = "POST /api/v3/app/installations/34/access_tokens";

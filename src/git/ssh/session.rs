@@ -16,9 +16,9 @@ use super::Ssh;
 use crate::failure::{chain, printable};
 use crate::git::Error;
 use crate::git::client::Service;
-use crate::git::clients::{CONNECT_TIMEOUT, READ_TIMEOUT};
 use crate::git::mirror::locked;
 use crate::git::place::Shell;
+use crate::reach::{CONNECT_TIMEOUT, READ_TIMEOUT};
 
 /// How much of what a host says to people is kept, in bytes.
 const WORDS_LIMIT: usize = 4 << 10;

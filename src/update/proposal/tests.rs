@@ -8,9 +8,10 @@ fn change(policy: &str, new: &str) -> Change {
     Change { file: "a.yaml".into(), line: 1, policy, field: Field::Image, old: String::new(), new: new.into() }
 }
 
-fn request(number: u64, state: State, values: &[(&str, &str)]) -> Request {
+fn request(number: u64, state: State, values: &[(&str, &str)]) -> PullRequest {
     let changes: Vec<Change> = values.iter().map(|(policy, new)| change(policy, new)).collect();
-    Request {
+    PullRequest {
+        handle: String::new(),
         number,
         url: format!("https://x/{number}"),
         state,
@@ -28,7 +29,7 @@ fn closed() -> State {
 
 /// The newest request first; expected: `policy=value by request`, `+` where no newer one speaks of the place.
 #[track_caller]
-fn check(requests: &[Request], expected: &[&str]) {
+fn check(requests: &[PullRequest], expected: &[&str]) {
     let mut shown: Vec<String> = Vec::new();
     for refused in refused(requests, false, &[]) {
         let is_it = |(policy, value): &(&str, &str)| {
