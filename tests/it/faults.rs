@@ -41,16 +41,6 @@ pub fn trials() -> Vec<Trial> {
 
 pub(crate) const FILE: &str = "app.yaml";
 
-/// One app at 1.0.0, and its objects.
-async fn one_app(world: &World) -> Repo {
-    world.push("app", &["1.0.0"]).await;
-    let repo = world.repo("fleet", &[(FILE, &marked(world, "app", "1.0.0"))]);
-    config_repo(world, &repo).await;
-    image_policy(world, "app", "app", NEWEST).await;
-    image_update(world, "batchWindow: 10ms").await;
-    repo
-}
-
 /// The way to the Git server is in the test's hands.
 async fn cut(world: &World, repo: &Repo) -> Cutter {
     let cutter = Cutter::new(world).await;
@@ -75,7 +65,7 @@ fn written(repo: &Repo) -> Vec<String> {
 }
 
 async fn a_hook_that_always_refuses(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     let _tagboat = world.tagboat().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
     let asked_at = guard::folder().join(format!("{}-asked", world.namespace));
@@ -169,7 +159,7 @@ async fn the_same_line(world: World) {
 
 /// What people put there is the ground of the next try, and nothing of the old branch comes back.
 async fn a_branch_is_rewritten(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     let cutter = cut(&world, &repo).await;
     let _tagboat = cutter.launch(world.launch()).start().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
@@ -192,7 +182,7 @@ async fn a_branch_is_rewritten(world: World) {
 
 /// Nobody makes it anew, and nothing that was applied from it goes.
 async fn a_branch_is_deleted(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     repo.commit(&[("sync/map.yaml", &config_map("kept", "x"))], "manifests");
     let cutter = cut(&world, &repo).await;
     git_sync(&world, "path: sync, prune: true").await;
@@ -226,7 +216,7 @@ async fn a_branch_is_deleted(world: World) {
 
 /// A controller whose clock was a year ahead chose and pushed; the next one's clock is right.
 async fn clocks_that_are_wrong(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     image_update(&world, "batchWindow: 10ms, suspend: true").await;
     let tagboat = world.tagboat().await;
     world.push("app", &["1.1.0"]).await;

@@ -33,16 +33,6 @@ pub fn trials() -> Vec<Trial> {
 
 const FILE: &str = "apps/app.yaml";
 
-/// A repository with one marked file, and an ImageUpdate for it.
-async fn fleet(world: &World) -> Repo {
-    world.push("app", &["1.0.0"]).await;
-    let repo = world.repo("fleet", &[(FILE, &marked(world, "app", "1.0.0"))]);
-    config_repo(world, &repo).await;
-    image_policy(world, "app", "app", NEWEST).await;
-    image_update(world, "batchWindow: 10ms").await;
-    repo
-}
-
 /// One of several, each with its own data.
 fn replica(world: &World) -> Launch {
     world.launch().arg("--leader-election").env("TAGBOAT_LEASE_NAMESPACE", &world.namespace)
@@ -75,7 +65,7 @@ async fn bump(world: &World, repo: &Repo, tag: &str) {
 }
 
 async fn one_works(world: World) {
-    let repo = fleet(&world).await;
+    let repo = one_app(&world, FILE).await;
     let first = world.run(&replica(&world)).await;
     let leader = another(&world, "").await;
     let second = world.run(&replica(&world)).await;
@@ -101,7 +91,7 @@ async fn one_works(world: World) {
 
 /// The first push stands in the server's hook while its sender is stopped for longer than its lease.
 async fn a_leader_wakes_in_mid_push(world: World) {
-    let repo = fleet(&world).await;
+    let repo = one_app(&world, FILE).await;
     let gate = crate::support::guard::folder().join(format!("{}-gate", world.namespace));
     std::fs::create_dir(&gate).unwrap();
     let [taken, open] = ["taken", "open"].map(|name| gate.join(name));
@@ -137,7 +127,7 @@ async fn a_leader_wakes_in_mid_push(world: World) {
 /// The same, with the ways to all servers in the test's hands.
 async fn cut_fleet(world: &World) -> (Repo, Cutter) {
     let cutter = Cutter::new(world).await;
-    let repo = fleet(world).await;
+    let repo = one_app(world, FILE).await;
     let url = cutter.git(world, &repo.url);
     apply(world, "ConfigRepo", "fleet", &format!("{{url: '{url}', interval: 1s, secretRef: {{name: git}}}}")).await;
     (repo, cutter)

@@ -48,18 +48,8 @@ async fn a_poll_is_one_request(world: World) {
     assert!(writes(&world, mark).is_empty(), "{:?}", writes(&world, mark));
 }
 
-/// One app at 1.0.0, everything ready.
-async fn one_app(world: &World) -> crate::support::git::Repo {
-    world.push("app", &["1.0.0"]).await;
-    let repo = world.repo("fleet", &[("app.yaml", &marked(world, "app", "1.0.0"))]);
-    config_repo(world, &repo).await;
-    image_policy(world, "app", "app", NEWEST).await;
-    image_update(world, "batchWindow: 10ms").await;
-    repo
-}
-
 async fn the_git_host_goes_and_comes_back(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, "app.yaml").await;
     let _tagboat = world.tagboat().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
     repo.down(true);
@@ -79,7 +69,7 @@ async fn the_git_host_goes_and_comes_back(world: World) {
 }
 
 async fn a_lost_reply_makes_no_second_commit(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, "app.yaml").await;
     let _tagboat = world.tagboat().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
     let mut head = repo.head();
@@ -107,7 +97,7 @@ async fn a_lost_reply_makes_no_second_commit(world: World) {
 }
 
 async fn a_hook_refuses_the_push(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, "app.yaml").await;
     let _tagboat = world.tagboat().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
     repo.hook(Some("echo 'no deploys on fridays' >&2; exit 1"));
@@ -153,7 +143,7 @@ async fn a_broken_file_does_not_hold_the_others(world: World) {
 
 async fn pushes_are_an_interval_apart(world: World) {
     const REST: Duration = Duration::from_secs(6);
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, "app.yaml").await;
     image_update(&world, "batchWindow: 10ms, minInterval: 6s").await;
     let _tagboat = world.tagboat().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;

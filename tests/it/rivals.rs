@@ -61,11 +61,7 @@ async fn two_policies_write_one_value(world: World) {
 }
 
 async fn another_cluster_writes_with_the_same_policy(world: World) {
-    world.push("app", &["1.0.0"]).await;
-    let repo = world.repo("fleet", &[("app.yaml", &marked(&world, "app", "1.0.0"))]);
-    config_repo(&world, &repo).await;
-    image_policy(&world, "app", "app", NEWEST).await;
-    image_update(&world, "batchWindow: 10ms").await;
+    let repo = one_app(&world, "app.yaml").await;
     let _tagboat = world.tagboat().await;
     ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
     world.push("app", &["1.1.0"]).await;

@@ -45,6 +45,16 @@ pub async fn image_update(world: &World, spec: &str) {
     apply(world, "ImageUpdate", "fleet", &format!("{{configRepoRef: {{name: fleet}}, {spec}}}")).await;
 }
 
+/// One app at 1.0.0 in one marked file, with all objects that keep it up to date; no controller yet.
+pub async fn one_app(world: &World, path: &str) -> Repo {
+    world.push("app", &["1.0.0"]).await;
+    let repo = world.repo("fleet", &[(path, &marked(world, "app", "1.0.0"))]);
+    config_repo(world, &repo).await;
+    image_policy(world, "app", "app", NEWEST).await;
+    image_update(world, "batchWindow: 10ms").await;
+    repo
+}
+
 /// A GitSync `apps` into the test's namespace; `spec` as flow YAML without braces.
 pub async fn git_sync(world: &World, spec: &str) {
     let spec = format!("{{configRepoRef: {{name: fleet}}, targetNamespace: {}, {spec}}}", world.namespace);

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tagboat::api::condition::Reason;
 use tagboat::api::{ConfigRepo, ImageUpdate};
 
-use super::{FILE, one_app, seen, written};
+use super::{FILE, seen, written};
 use crate::setup::*;
 use crate::support::git::{Repo, git};
 use crate::support::world::World;
@@ -44,7 +44,7 @@ fn put_tree(repo: &Repo, lines: &str) -> String {
 
 pub async fn beyond_the_limits(world: World) {
     const FILES: usize = 20_000;
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     world.push("app", &["1.1.0"]).await;
     let marked = marked(&world, "app", "1.0.0");
     let huge = format!("{marked}{}", "# a long line that says nothing, again and again\n".repeat(50_000));
@@ -82,7 +82,7 @@ pub async fn beyond_the_limits(world: World) {
 /// versions of each other, which Git stores as differences, two of them are at a time.
 pub async fn packs_that_swell(world: World) {
     const SIZE: usize = 96 << 20;
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     let mut zeros = vec![0; SIZE];
     let mut swell = |n: usize| {
         zeros[n * 1000] = 1;
@@ -111,7 +111,7 @@ pub async fn packs_that_swell(world: World) {
 }
 
 pub async fn astray(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     world.push("app", &["1.1.0"]).await;
     let app = git_says(&repo, &["rev-parse", "main:app.yaml"]);
     let link = |to: &str| feed(&repo, &["hash-object", "-w", "--stdin"], to.as_bytes());
@@ -167,7 +167,7 @@ pub async fn astray(world: World) {
 }
 
 pub async fn odd_yaml(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     world.push("app", &["1.1.0"]).await;
     let marked = marked(&world, "app", "1.0.0");
     let names: Vec<String> = (0..12).map(|n| format!("x{n}")).collect();

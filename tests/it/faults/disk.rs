@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tagboat::api::condition::Reason;
 use tagboat::api::{ConfigRepo, ImageUpdate};
 
-use super::{FILE, one_app, written};
+use super::{FILE, written};
 use crate::setup::*;
 use crate::support::world::World;
 
@@ -87,7 +87,7 @@ const DAMAGES: [Damage; 10] = [
 
 /// While nobody uses it, and under the hands of who does: the next bumps go in, each once.
 pub async fn damaged(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     let launch = world.launch();
     let mut running = Some(world.run(&launch).await);
     let mut tags = Vec::new();
@@ -139,7 +139,7 @@ fn noise(bytes: usize) -> String {
 }
 
 pub async fn full(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     // The repository fits, and the commit does not.
     let large = format!("{}{}", marked(&world, "app", "1.0.0"), noise(60_000));
     let launch = world.launch();
@@ -171,7 +171,7 @@ pub async fn full(world: World) {
 }
 
 pub async fn nowhere(world: World) {
-    let repo = one_app(&world).await;
+    let repo = one_app(&world, FILE).await;
     world.push("app", &["1.1.0"]).await;
     let mut launch = world.launch();
     let file = launch.data_dir.clone();
