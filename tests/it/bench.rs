@@ -1,6 +1,7 @@
 //! `it bench`: what the product costs beside the least that anybody could do (the floor), all in one run on the same servers.
 //! Floor and ours take turns, medians are printed; what is worse than wanted is printed as worse.
-//! `TAGBOAT_BENCH_SMALL=1` shrinks everything, to see that it works.
+//! `TAGBOAT_BENCH_SMALL=1` shrinks everything, to see that it works; names behind it (choosing, scans, memory, announced, bump,
+//! burst, history, fleet) choose parts.
 
 mod announced;
 mod bare;
@@ -168,21 +169,39 @@ fn load() -> String {
 }
 
 async fn run(sizes: Sizes, table: &mut Table) {
-    choosing::run(sizes, table);
-    scans::run(sizes, table).await;
-    policies::alike(sizes, table).await;
-    policies::unlike(sizes, table).await;
-    memory::run(sizes, table).await;
-    announced::run(sizes, table).await;
-    for files in [sizes.files, sizes.many_files] {
-        bump::run(files, sizes.bumps, table).await;
+    let named: Vec<String> = std::env::args().skip(2).collect();
+    let is_wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    if is_wanted("choosing") {
+        choosing::run(sizes, table);
     }
-    burst::run(sizes, table).await;
-    history::run(sizes, table).await;
-    let fleet = cold::run(sizes, table).await;
-    edits::run(sizes, &fleet, table).await;
-    let release = release::run(sizes, &fleet, table).await;
-    idle(sizes, &fleet, &release, table).await;
+    if is_wanted("scans") {
+        scans::run(sizes, table).await;
+        policies::alike(sizes, table).await;
+        policies::unlike(sizes, table).await;
+    }
+    if is_wanted("memory") {
+        memory::run(sizes, table).await;
+    }
+    if is_wanted("announced") {
+        announced::run(sizes, table).await;
+    }
+    if is_wanted("bump") {
+        for files in [sizes.files, sizes.many_files] {
+            bump::run(files, sizes.bumps, table).await;
+        }
+    }
+    if is_wanted("burst") {
+        burst::run(sizes, table).await;
+    }
+    if is_wanted("history") {
+        history::run(sizes, table).await;
+    }
+    if is_wanted("fleet") {
+        let fleet = cold::run(sizes, table).await;
+        edits::run(sizes, &fleet, table).await;
+        let release = release::run(sizes, &fleet, table).await;
+        idle(sizes, &fleet, &release, table).await;
+    }
 }
 
 /// Nothing changes anywhere; the ConfigRepos and the policy ask every second.

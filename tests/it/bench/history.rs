@@ -19,6 +19,7 @@ const FOLDERS: usize = 1000;
 
 pub async fn run(sizes: Sizes, table: &mut Table) {
     progress("the past of a value");
+    tagboat::git::register_transports().unwrap();
     let world = World::new("history").await;
     let repo = world.repo("fleet", &[("README.md", "fleet\n")]);
     grow(&repo, sizes.commits);
