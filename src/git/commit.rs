@@ -2,14 +2,21 @@
 //! In: parent, files, text, a time. Out: an id that depends on nothing else, so that the same input is the same commit.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use git2::build::TreeUpdateBuilder;
 use git2::{Commit, FileMode, Repository, Signature, Time};
 
-use super::mirror::commit_id;
+use super::mirror::{commit_id, oid};
+use super::push::{Known, pack};
 use super::tree::{find, find_commit, parts};
 use super::{Error, Kind, Mirror, Person, SigningKey};
 use crate::revision::CommitId;
+
+/// From so many files on a commit is written as one pack.
+const MANY: usize = 32;
+/// Before the backends that write to the disk (libgit2's own are 1 and 2).
+const FIRST: i32 = 1000;
 
 /// A commit to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,36 +48,52 @@ impl Mirror {
     /// # Errors
     /// Those of [`Mirror::commit`], and [`Error::Signing`]; nothing is ever left unsigned then.
     pub fn commit_signed(&self, new: NewCommit<'_>, key: Option<&SigningKey>) -> Result<CommitId, Error> {
+        if new.files.len() < MANY {
+            return self.with(|repository| make(repository, new, key).map(commit_id));
+        }
+        // So many files of their own are slow to write, and to read again by the next commit.
+        let parent = oid(new.parent)?;
+        let (made, pack) = self.guarded(|| {
+            let apart = self.second_handle()?;
+            let objects = apart.odb().map_err(Error::storage)?;
+            objects.add_new_mempack_backend(FIRST).map_err(Error::storage)?;
+            let made = make(&apart, new, key)?;
+            Ok((made, pack(&apart, Some(parent), made, Known::OldOnly).map_err(Error::storage)?))
+        })?;
         self.with(|repository| {
-            let parent = find_commit(repository, new.parent)?;
-            let tree = write_tree(repository, &parent, &new.files)?;
-            let tree = repository.find_tree(tree).map_err(Error::storage)?;
-            let who = Signature::new(&new.author.name, &new.author.email, &Time::new(new.time, 0)).map_err(|_| {
-                Error::invalid(
-                    "the author",
-                    &new.author.name,
-                    "name and email must not be empty or hold <, > or line feeds",
-                )
-            })?;
-            if new.message.contains('\0') {
-                return Err(Error::invalid("the commit message", &new.message, "it holds a zero byte"));
-            }
-            let mut message = new.message;
-            if !message.ends_with('\n') {
-                message.push('\n');
-            }
-            let made = match key {
-                None => repository.commit(None, &who, &who, &message, &tree, &[&parent]),
-                Some(key) => {
-                    let bytes = repository.commit_create_buffer(&who, &who, &message, &tree, &[&parent]);
-                    let bytes = bytes.map_err(Error::storage)?;
-                    let text = std::str::from_utf8(&bytes).map_err(|_| Error::protocol("a commit that is not text"))?;
-                    repository.commit_signed(text, &key.sign(&bytes, new.time)?, Some("gpgsig"))
-                }
-            };
-            made.map(commit_id).map_err(Error::storage)
+            let objects = repository.odb().map_err(Error::storage)?;
+            let mut writer = objects.packwriter().map_err(Error::storage)?;
+            writer.write_all(&pack).map_err(|error| Error::Storage { message: error.to_string(), damaged: false })?;
+            writer.commit().map_err(Error::storage)?;
+            Ok(commit_id(made))
         })
     }
+}
+
+fn make(repository: &Repository, new: NewCommit<'_>, key: Option<&SigningKey>) -> Result<git2::Oid, Error> {
+    let parent = find_commit(repository, new.parent)?;
+    let tree = write_tree(repository, &parent, &new.files)?;
+    let tree = repository.find_tree(tree).map_err(Error::storage)?;
+    let who = Signature::new(&new.author.name, &new.author.email, &Time::new(new.time, 0)).map_err(|_| {
+        Error::invalid("the author", &new.author.name, "name and email must not be empty or hold <, > or line feeds")
+    })?;
+    if new.message.contains('\0') {
+        return Err(Error::invalid("the commit message", &new.message, "it holds a zero byte"));
+    }
+    let mut message = new.message;
+    if !message.ends_with('\n') {
+        message.push('\n');
+    }
+    let made = match key {
+        None => repository.commit(None, &who, &who, &message, &tree, &[&parent]),
+        Some(key) => {
+            let bytes = repository.commit_create_buffer(&who, &who, &message, &tree, &[&parent]);
+            let bytes = bytes.map_err(Error::storage)?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| Error::protocol("a commit that is not text"))?;
+            repository.commit_signed(text, &key.sign(&bytes, new.time)?, Some("gpgsig"))
+        }
+    };
+    made.map_err(Error::storage)
 }
 
 fn write_tree(repository: &Repository, parent: &Commit<'_>, files: &[(String, Vec<u8>)]) -> Result<git2::Oid, Error> {

@@ -75,9 +75,13 @@ impl Mirror {
 
     /// Runs a read or write on the objects. Damage marks the mirror as broken.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Repository) -> Result<T, Error>) -> Result<T, Error> {
+        self.guarded(|| work(&locked(&self.inner.repository)))
+    }
+
+    /// The same with a handle of its own.
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         // The bindings panic on objects that say nonsense about themselves.
-        let work = std::panic::AssertUnwindSafe(|| work(&locked(&self.inner.repository)));
-        let result = std::panic::catch_unwind(work)
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(Error::Storage { message: "an object in it is no object".into(), damaged: true }));
         self.note_damage(&result);
         result

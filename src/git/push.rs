@@ -198,14 +198,15 @@ struct Swap<'a> {
 
 /// What the host is taken to have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub(super) enum Known {
     /// Every head that was ever fetched from it or pushed to it.
     Much,
     /// The commit that it says its branch points to.
     OldOnly,
 }
 
-fn pack(repository: &Repository, old: Option<Oid>, new: Oid, known: Known) -> Result<Vec<u8>, git2::Error> {
+/// The objects of `new` that who has `known` lacks.
+pub(super) fn pack(repository: &Repository, old: Option<Oid>, new: Oid, known: Known) -> Result<Vec<u8>, git2::Error> {
     let mut walk = repository.revwalk()?;
     walk.push(new)?;
     if known == Known::Much {

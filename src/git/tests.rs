@@ -233,6 +233,26 @@ async fn reading_a_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_many_files_is_one_pack() {
+    let paths: Vec<String> = (0..50).map(|n| format!("apps/{}/{n}.yaml", n % 7)).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "old")).collect();
+    let server = Server::start(&files).await;
+    let mirror = open(&server);
+    let head = refresh(&server, &mirror).await;
+    let mut new = bump(&head, &paths[0], "0");
+    new.files = paths.iter().enumerate().map(|(n, path)| (path.clone(), n.to_string().into_bytes())).collect();
+    let made = mirror.commit(new.clone()).unwrap();
+    assert_eq!(mirror.commit(new), Ok(made.clone()), "the same input is the same commit");
+    let counts = git(&mirror.inner.path, &["count-objects", "-v"]);
+    assert!(counts.starts_with("count: 0\n"), "no loose objects: {counts}");
+    assert_eq!(mirror.push(&server.remote(), "main", Some(&head), &made).await, Ok(Pushed::Done));
+    git(&server.bare(), &["fsck", "--strict"]);
+    for (n, path) in paths.iter().enumerate() {
+        assert_eq!(git(&server.bare(), &["show", &format!("main:{path}")]), n.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_changes_one_blob_and_nothing_else() {
     let server = Server::start(&[("apps/a.yaml", "1"), ("apps/b.yaml", "b"), ("run.sh", "1")]).await;
     link("apps/a.yaml", &server.work().join("link.yaml"));
