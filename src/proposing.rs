@@ -24,7 +24,7 @@ use crate::git::{self, Pushed};
 use crate::pull_request::PullRequest;
 use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
 use crate::revision::{CommitId, Revision};
-use crate::source::failure;
+use crate::source::{failure, heard_by};
 use crate::update::batch::Batch;
 use crate::update::message::Occasion;
 use crate::update::proposal::text::{self, Templates};
@@ -39,6 +39,8 @@ pub struct Kept {
     seen: Option<Vec<PullRequest>>,
     /// When that was.
     looked: Option<Instant>,
+    /// The number of the last webhook of the repository that had come then.
+    heard: u64,
 }
 
 impl Kept {
@@ -58,7 +60,8 @@ impl Kept {
         let namespace = update.namespace().unwrap_or_default();
         let repo = ObjectRef::new(&update.spec.config_repo_ref.name).within(&namespace);
         let interval = context.stores.config_repos.get(&repo)?.spec.interval.0;
-        Some(now.until(self.looked, interval))
+        let is_heard = context.hooks.rung(&heard_by(&namespace, &repo.name)) > self.heard;
+        Some(if is_heard { Duration::ZERO } else { now.until(self.looked, interval) })
     }
 
     /// Forgets the login, since something failed: its Secret may hold another one by now.
@@ -88,6 +91,8 @@ impl Kept {
             Failure::user(Reason::InvalidSpec, message)
         })?;
         self.looked = Some(now.steady);
+        let namespace = update.namespace().unwrap_or_default();
+        self.heard = context.hooks.rung(&heard_by(&namespace, &update.spec.config_repo_ref.name));
         let host = Host::ask(spec, (branch, base), &mut self.login, (update, context, grounded)).await;
         let mut host = host.inspect_err(|_| self.seen = None)?;
         host.is_news = self.seen.as_ref() != Some(&host.seen);

@@ -31,8 +31,9 @@ use crate::authenticating::{self, Login};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::context::{Context, Progress, requested_at};
-use crate::failure::{Answer, Failure};
-use crate::http::hooks::Hook;
+use crate::failure::Failure;
+use crate::http::hooks::Subject;
+use crate::listening::{self, Asked};
 use crate::looking::{Look, Problem, Seen};
 use occasion::{Occasion, Pace, Past};
 use policy::Policy;
@@ -200,35 +201,25 @@ async fn judge(
     looked.map_err(Failure::from)
 }
 
-/// Lets webhooks in, or no longer. That a webhook can't work is told, and stops nothing: the interval finds all that it would.
+/// Lets webhooks in, or no longer.
 async fn listen(object: &ImagePolicy, policy: &Policy, context: &Context, memory: &mut Remembered, now: Now) {
-    let owner = object.uid().unwrap_or_default();
-    let hook = match authenticating::hook(object, &context.cluster).await {
-        Ok(hook) => hook,
-        Err(failure) => {
-            let note = format!("spec.webhook: {failure}; the registry is asked at every interval all the same");
-            let _ = context.cluster.publish(object, Severity::Warning, failure.reason, &note, now.wall).await;
-            if matches!(failure.answer, Answer::Retry { .. }) {
-                return; // what was let in before stays let in
+    let asked = object.spec.webhook.as_ref().map(|webhook| {
+        let (wakes, policies) = (context.wakes.image_policies.clone(), context.stores.image_policies.clone());
+        let named = audience(object);
+        let wake = Arc::new(move || {
+            for policy in policies.state().iter().filter(|policy| audience(policy) == named) {
+                let _ = wakes.send(ObjectRef::from_obj(&**policy));
             }
-            None
+        });
+        Asked {
+            sender: webhook.kind.into(),
+            secret: &webhook.secret_ref,
+            subject: Subject::Image(policy.image.clone()),
+            audience: audience(object),
+            wake,
         }
-    };
-    memory.webhook_path = Some(hook.as_ref().map(|(path, _)| path.clone()));
-    match (hook, &object.spec.webhook) {
-        (Some((path, secret)), Some(webhook)) => {
-            let (wakes, policies) = (context.wakes.image_policies.clone(), context.stores.image_policies.clone());
-            let (heard_by, repository) = (audience(object), policy.image.clone());
-            let named = heard_by.clone();
-            let wake = Arc::new(move || {
-                for policy in policies.state().iter().filter(|policy| audience(policy) == named) {
-                    let _ = wakes.send(ObjectRef::from_obj(&**policy));
-                }
-            });
-            context.hooks.set(&owner, Hook { path, kind: webhook.kind, secret, repository, audience: heard_by, wake });
-        }
-        _ => context.hooks.remove(&owner),
-    }
+    });
+    memory.webhook_path = listening::listen(object, asked, context, now).await.or(memory.webhook_path.take());
 }
 
 /// Who hears a webhook of this policy: all of its image in its namespace, never those of another tenant.

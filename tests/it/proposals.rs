@@ -1,6 +1,6 @@
 //! Proposals: one branch, rebuilt on its base, and one pull request at a real Gitea, whatever people, restarts and cut connections do.
 
-mod project;
+pub mod project;
 
 use libtest_mimic::Trial;
 use reqwest::Method;

@@ -76,6 +76,14 @@ impl Gitea {
         format!("http://{}/{}/{}.git", self.registry.host, LOGIN.0, repo.name)
     }
 
+    /// From now on it tells this address of pushes and pull requests, signed with the key.
+    pub async fn announce(&self, repo: &Repo, url: &str, key: &str) {
+        let config = json!({"url": url, "content_type": "json", "secret": key});
+        let events = ["create", "delete", "push", "pull_request"];
+        let hook = json!({"type": "gitea", "active": true, "config": config, "events": events});
+        self.api(Method::POST, &format!("repos/{}/{}/hooks", LOGIN.0, repo.name), hook).await;
+    }
+
     /// From now on nobody may push to the branch.
     pub async fn protect(&self, repo: &Repo) {
         let path = format!("repos/{}/{}/branch_protections", LOGIN.0, repo.name);
@@ -175,6 +183,8 @@ SECRET_KEY = of-no-use-to-anyone
 PASSWORD_HASH_ALGO = pbkdf2_v1
 [service]
 DISABLE_REGISTRATION = true
+[webhook]
+ALLOWED_HOST_LIST = loopback
 [cron]
 ENABLED = false
 [cron.update_checker]
