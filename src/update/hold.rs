@@ -78,8 +78,12 @@ pub struct Search<'a> {
     gap: Option<Cause>,
     /// Who made the value at the head.
     mover: Option<Cause>,
+    /// The value from which a person made it.
+    from: Option<String>,
     /// The commits of tagboat that went back and forth between the choice and the value at the head.
     rounds: Vec<Cause>,
+    /// Whether a step of ours was reached.
+    is_answered: bool,
     held: Option<HoldStatus>,
 }
 
@@ -87,7 +91,17 @@ impl<'a> Search<'a> {
     /// Begins at the head. `changes` are what the status says that we wrote last.
     pub fn new(asked: &'a Asked, changes: &'a [ChangeStatus]) -> Self {
         let wrote = changes.iter().find(|change| asked.is_of(change)).map(|change| change.new.as_str());
-        Self { asked, wrote, value: asked.now.clone(), gap: None, mover: None, rounds: Vec::new(), held: None }
+        Self {
+            asked,
+            wrote,
+            value: asked.now.clone(),
+            gap: None,
+            mover: None,
+            from: None,
+            rounds: Vec::new(),
+            is_answered: false,
+            held: None,
+        }
     }
 
     /// Looks at the next older commit that changed the file. Returns the parent to go on with; nothing when all is known.
@@ -96,7 +110,8 @@ impl<'a> Search<'a> {
     /// - one of ours ends the search: what lies below it we have answered. But one away from the choice may be that of another
     ///   tagboat, whose policy has this one's name: when it goes back and forth, nobody writes;
     /// - a person's step away from the choice holds it, whoever had written that;
-    /// - a person's step away from what we wrote may hold by [`OnRevert::Hold`], or as a step forward.
+    /// - a person's step away from what we wrote may hold by [`OnRevert::Hold`], or as a step forward; where we wrote nothing, a
+    ///   step forward holds too.
     pub fn see(&mut self, seen: &Seen<'_>) -> Option<usize> {
         let same = seen.before.iter().position(|before| before.as_ref() == Some(&self.value));
         if same.is_some() {
@@ -131,7 +146,11 @@ impl<'a> Search<'a> {
             self.held = Some(self.asked.held(&cause, how));
             return None;
         }
-        self.mover.get_or_insert(cause);
+        if self.mover.is_none() {
+            let is_person = !seen.recorded.iter().any(|recorded| self.is_of_another(recorded));
+            self.from = is_person.then(|| before.clone());
+            self.mover = Some(cause);
+        }
         if self.wrote == Some(before) {
             self.reach_ours(before);
             return None;
@@ -140,9 +159,19 @@ impl<'a> Search<'a> {
         Some(side)
     }
 
-    /// What was found: why the choice is not written, if it isn't.
-    pub fn held(self) -> Option<HoldStatus> {
-        self.held
+    /// What was found: why the choice is not written, if it isn't. `is_newer` says whether the policy orders a value as newer than
+    /// the one at the head.
+    ///
+    /// Where nothing of ours was found, a person's last step holds if it was one forward, to a value that is newer than the choice.
+    /// A value that was there from the beginning is nobody's step.
+    pub fn held(self, is_newer: &dyn Fn(&str) -> bool) -> Option<HoldStatus> {
+        let Self { asked, wrote, held, mover, from, is_answered, .. } = self;
+        let is_open = held.is_none() && !is_answered && asked.is_newer;
+        match mover.zip(from).filter(|_| is_open) {
+            // What a squash without trailers brought in is ours as well.
+            Some((mover, from)) if wrote != Some(&asked.now) && !is_newer(&from) => Some(asked.forward(&mover)),
+            _ => held,
+        }
     }
 
     fn is_in(&self, recorded: &Recorded) -> bool {
@@ -186,6 +215,7 @@ impl<'a> Search<'a> {
 
     /// We wrote `value`; all steps since were a person's.
     fn reach_ours(&mut self, value: &str) {
+        self.is_answered = true;
         let Some(mover) = &self.mover else { return };
         let now = &self.asked.now;
         if self.asked.on_revert == OnRevert::Hold {
@@ -193,7 +223,7 @@ impl<'a> Search<'a> {
                 self.asked.held(mover, format!("moved from {} to {}, and onRevert is Hold,", shown(value), shown(now))),
             );
         } else if self.asked.is_newer {
-            self.held = Some(self.asked.held(mover, format!("moved forward to {now}")));
+            self.held = Some(self.asked.forward(mover));
         }
     }
 }
@@ -212,6 +242,10 @@ impl Asked {
     fn is_of(&self, change: &ChangeStatus) -> bool {
         let Place { policy, field, .. } = &self.place;
         change.file == self.file && change.policy == *policy && change.field == field.to_string()
+    }
+
+    fn forward(&self, cause: &Cause) -> HoldStatus {
+        self.held(cause, format!("moved forward to {}", self.now))
     }
 
     fn held(&self, cause: &Cause, how: String) -> HoldStatus {

@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         trial("holds: tagboat release", tagboat_release),
         trial("holds: each place for itself", each_place_for_itself),
         trial("holds: a step forward by hand", a_step_forward_by_hand),
+        trial("holds: a step forward from a value of nobody's", a_step_forward_from_nobodys),
         trial("holds: a target that was put in and taken out", a_target_taken_out),
     ]
 }
@@ -269,6 +270,36 @@ async fn a_step_forward_by_hand(world: World) {
     event(&world, "fleet", Reason::Held, &["1.2.0", "1.5.0", &forward[..8]]).await;
     assert_eq!(held(&world, &repo, 1).await[0].value, value(&world, "1.2.0"));
     assert_eq!(repo.head(), forward);
+    world.push("app", &["1.6.0"]).await;
+    in_git(&repo, "app.yaml", ":1.6.0 ").await;
+    held(&world, &repo, 0).await;
+}
+
+/// Nothing here was ever written by the controller before the end.
+async fn a_step_forward_from_nobodys(world: World) {
+    world.push("app", &["1.0.0"]).await;
+    let file = |tag: &str| marked(&world, "app", tag);
+    // Where a value stands from the beginning, it is no decision.
+    let repo = world.repo("fleet", &[("app.yaml", &file("1.0.0")), ("new.yaml", &file("3.0.0"))]);
+    config_repo(&world, &repo).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    image_update(&world, "batchWindow: 10ms").await;
+    let tagboat = world.tagboat().await;
+    in_git(&repo, "new.yaml", ":1.0.0 ").await;
+    let forward = repo.commit(&[("app.yaml", &file("1.5.0"))], "we need this now");
+    let holds = held(&world, &repo, 1).await;
+    assert_eq!((holds[0].commit.as_str(), holds[0].value.clone()), (forward.as_str(), value(&world, "1.0.0")));
+    assert!(holds[0].reason.starts_with("moved forward to ") && holds[0].file == "app.yaml", "{}", holds[0].reason);
+    world.push("app", &["1.2.0"]).await;
+    in_git(&repo, "new.yaml", ":1.2.0 ").await;
+    assert_eq!(held(&world, &repo, 1).await[0].value, value(&world, "1.2.0"));
+    // The same with nothing but the history.
+    tagboat.kill9().await;
+    world.api::<ImageUpdate>().delete("fleet", &Default::default()).await.unwrap();
+    image_update(&world, "batchWindow: 10ms").await;
+    let _tagboat = world.tagboat().await;
+    assert_eq!(held(&world, &repo, 1).await[0].commit.as_str(), forward);
+    assert_eq!(repo.file_at_head("app.yaml").unwrap(), file("1.5.0"));
     world.push("app", &["1.6.0"]).await;
     in_git(&repo, "app.yaml", ":1.6.0 ").await;
     held(&world, &repo, 0).await;

@@ -50,7 +50,8 @@ fn held(asked: &Asked, past: &[&str], wrote: &[ChangeStatus]) -> Option<HoldStat
             break;
         }
     }
-    search.held()
+    let number = |value: &str| value.parse::<f64>().ok();
+    search.held(&|value| number(value) > number(&asked.now))
 }
 
 #[track_caller]
@@ -149,9 +150,37 @@ fn a_step_forward_holds_until_the_choice_is_newer() {
     }
     let two = ["Ann 1.4>1.5", "Bob 1.2>1.4", "us 1.1>1.2"];
     check(&asked(SkipTag, "1.5", "1.3"), &two, &[], forward);
-    // Not by somebody who never saw us write here; but the status may remember more than trailers do.
-    check(&asked(SkipTag, "1.5", "1.3"), &["Ann 1.2>1.5", "Bob 1.1>1.2"], &[], "");
-    check(&asked(SkipTag, "1.5", "1.3"), &["Ann 1.2>1.5", "Bob 1.1>1.2"], &["1.2"], forward);
+}
+
+#[test]
+fn a_step_forward_from_a_value_that_was_never_ours_holds_too() {
+    let mine = asked(SkipTag, "1.5", "1.3");
+    let forward = "moved forward to 1.5 by Ann in 00000000 (why)";
+    for (past, wrote, expected) in [
+        (vec!["Ann 1.2>1.5", "Bob 1.1>1.2"], vec![], forward),
+        (vec!["Ann 1.2>1.5", "Bob 1.1>1.2"], vec!["1.2"], forward),
+        (vec!["Ann 1.2>1.5", "Bob ->1.2"], vec![], forward),
+        // From what the policy cannot order.
+        (vec!["Ann x>1.5", "Bob ->x"], vec![], forward),
+        // The file, or the marker, came with this value.
+        (vec!["Ann ->1.5"], vec![], ""),
+        (vec![], vec![], ""),
+        (vec!["Ann ->1.5", "Bob 1.5>-", "Bob ->1.5"], vec![], ""),
+        // Put back at another value than it had.
+        (vec!["Ann ->1.5", "Bob 1.2>-", "Bob ->1.2"], vec![], forward),
+        // Only the last step counts, and that was one back.
+        (vec!["Ann 1.9>1.5", "Bob 1.2>1.9", "Bob ->1.2"], vec![], ""),
+        // A robot's step is no decision of a person's.
+        (vec!["them 1.2>1.5", "Ann ->1.2"], vec![], ""),
+        (vec!["us 1.2>1.5", "Ann ->1.2"], vec![], ""),
+        // What we proposed came in by a squash that lost the trailers.
+        (vec!["Ann 1.2>1.5", "Bob ->1.2"], vec!["1.5"], ""),
+    ] {
+        check(&mine, &past, &wrote, expected);
+    }
+    for choice in ["1.5", "1.6"] {
+        check(&asked(SkipTag, "1.5", choice), &["Ann 1.2>1.5", "Bob ->1.2"], &[], "");
+    }
 }
 
 #[test]
@@ -235,7 +264,12 @@ proptest! {
         let until_ours = steps.iter().take_while(|step| !is_ours(step));
         let away = until_ours.clone().find(|(n, _)| names.get(n + 1) == Some(&choice)).map(|(n, _)| by[*n].clone());
         let ours = steps.iter().position(is_ours);
-        let is_forward = ours.is_some_and(|at| at > 0) && names[0] > choice;
+        // Above what we wrote any step counts; where we wrote nothing, the last one if it was forward.
+        let is_forward = names[0] > choice
+            && match ours {
+                Some(at) => at > 0,
+                None => steps.first().is_some_and(|(n, _)| names.get(n + 1).is_some_and(|before| *before < names[0])),
+            };
         // Three steps of ours between the same two values, right below the head, are those of two robots.
         let back_and_forth = (0..3).all(|n| {
             let to = if n % 2 == 0 { &names[0] } else { &choice };
