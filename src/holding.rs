@@ -192,14 +192,14 @@ impl Look<'_> {
         let paths: Vec<&str> = open.iter().map(|open| files[open.file].path).collect();
         let mut reader = Reader { look: self, files, probe, parsed: HashMap::new(), said: None };
         let mut visit = |index: usize, version: &Version| {
-            let before: Vec<Option<String>> = version
-                .before
-                .iter()
-                .map(|blob| reader.value(open[index].file, *blob, &open[index].asked.place))
-                .collect::<Result<_, _>>()?;
+            let Open { file, asked, .. } = &open[index];
+            let mut values = |blobs: &[Option<ObjectId>]| -> Result<Vec<Option<String>>, Error> {
+                blobs.iter().map(|blob| reader.value(*file, *blob, &asked.place)).collect()
+            };
+            let (before, bases) = (values(&version.before)?, values(&version.bases)?);
             let recorded = reader.recorded(version);
             let cause = cause(&version.author, version.time, &version.commit, &version.message);
-            Ok(searches[index].see(&Seen { cause, recorded: &recorded, before: &before }))
+            Ok(searches[index].see(&Seen { cause, recorded: &recorded, before: &before, bases: &bases }))
         };
         let cut = self.mirror.history(self.head, &paths, Depth::default(), &mut visit)?;
         if let Some(first) = cut.first() {

@@ -64,6 +64,16 @@ pub struct Seen<'a> {
     pub recorded: &'a [Recorded],
     /// The value at each parent, the branch's own first.
     pub before: &'a [Option<String>],
+    /// Of a merge, the value at each merge base of its parents; empty for others, and where that is not known.
+    pub bases: &'a [Option<String>],
+}
+
+impl Seen<'_> {
+    /// Whether a merge left out what one of its parents had made of the value, as `git merge` by itself never does.
+    fn drops(&self, value: &str) -> bool {
+        let is_it = |other: &Option<String>| other.as_deref() == Some(value);
+        !self.bases.is_empty() && self.before.iter().any(is_it) && !self.bases.iter().any(is_it)
+    }
 }
 
 /// A look at a value's past, from the head back.
@@ -106,13 +116,20 @@ impl<'a> Search<'a> {
 
     /// Looks at the next older commit that changed the file. Returns the parent to go on with; nothing when all is known.
     ///
-    /// A merge that has the value of one of its parents changed nothing. Of a step from one value to another:
+    /// A merge that has the value of one of its parents changed nothing, unless it dropped the choice that the other one had made
+    /// of it: as by `git merge -s ours`, or of two sides of a conflict. Of a step from one value to another:
     /// - one of ours ends the search: what lies below it we have answered. But one away from the choice may be that of another
     ///   tagboat, whose policy has this one's name: when it goes back and forth, nobody writes;
     /// - a person's step away from the choice holds it, whoever had written that;
     /// - a person's step away from what we wrote may hold by [`OnRevert::Hold`], or as a step forward; where we wrote nothing, a
     ///   step forward holds too.
     pub fn see(&mut self, seen: &Seen<'_>) -> Option<usize> {
+        let Asked { choice, .. } = self.asked;
+        if self.gap.is_none() && self.rounds.is_empty() && seen.drops(choice) {
+            let how = format!("moved from {} to {} in a merge", shown(choice), shown(&self.value));
+            self.held = Some(self.asked.held(&seen.cause, how));
+            return None;
+        }
         let same = seen.before.iter().position(|before| before.as_ref() == Some(&self.value));
         if same.is_some() {
             self.gap = None;

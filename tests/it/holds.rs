@@ -27,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         trial("holds: each place for itself", each_place_for_itself),
         trial("holds: a step forward by hand", a_step_forward_by_hand),
         trial("holds: a step forward from a value of nobody's", a_step_forward_from_nobodys),
+        trial("holds: a merge that drops the bump", a_merge_that_drops_the_bump),
         trial("holds: a target that was put in and taken out", a_target_taken_out),
     ]
 }
@@ -289,10 +290,11 @@ async fn a_step_forward_from_nobodys(world: World) {
     let forward = repo.commit(&[("app.yaml", &file("1.5.0"))], "we need this now");
     let holds = held(&world, &repo, 1).await;
     assert_eq!((holds[0].commit.as_str(), holds[0].value.clone()), (forward.as_str(), value(&world, "1.0.0")));
-    assert!(holds[0].reason.starts_with("moved forward to ") && holds[0].file == "app.yaml", "{}", holds[0].reason);
     world.push("app", &["1.2.0"]).await;
     in_git(&repo, "new.yaml", ":1.2.0 ").await;
-    assert_eq!(held(&world, &repo, 1).await[0].value, value(&world, "1.2.0"));
+    let hold = held(&world, &repo, 1).await.remove(0);
+    assert_eq!((hold.value.as_str(), hold.file.as_str()), (&*value(&world, "1.2.0"), "app.yaml"));
+    assert!(hold.reason.starts_with("moved forward to "), "{}", hold.reason);
     // The same with nothing but the history.
     tagboat.kill9().await;
     world.api::<ImageUpdate>().delete("fleet", &Default::default()).await.unwrap();
@@ -302,6 +304,35 @@ async fn a_step_forward_from_nobodys(world: World) {
     assert_eq!(repo.file_at_head("app.yaml").unwrap(), file("1.5.0"));
     world.push("app", &["1.6.0"]).await;
     in_git(&repo, "app.yaml", ":1.6.0 ").await;
+    held(&world, &repo, 0).await;
+}
+
+/// A merge of two commits with the tree of the first, which becomes the head; its id.
+fn merged(repo: &Repo, one: &str, other: &str, tree: &str) -> String {
+    let tree = format!("{tree}^{{tree}}");
+    let id = git_says(repo, &["commit-tree", &tree, "-p", one, "-p", other, "-m", "merge it"]);
+    git_says(repo, &["update-ref", "refs/heads/main", &id]);
+    id
+}
+
+async fn a_merge_that_drops_the_bump(world: World) {
+    let (repo, _tagboat, bump) = bumped(&world, "").await;
+    let base = git_says(&repo, &["rev-parse", "main~1"]);
+    // A stale branch that main is merged into, and main goes on from there: nothing was dropped.
+    let stale = git_says(&repo, &["commit-tree", &format!("{base}^{{tree}}"), "-p", &base, "-m", "stale"]);
+    let head = merged(&repo, &stale, &bump, &bump);
+    world.push("app", &["1.2.0"]).await;
+    in_git(&repo, "app.yaml", ":1.2.0 ").await;
+    held(&world, &repo, 0).await;
+    // The same branch, by `git merge -s ours`.
+    let bump = repo.head();
+    let dropped = merged(&repo, &stale, &bump, &stale);
+    let holds = held(&world, &repo, 1).await;
+    assert_eq!((holds[0].commit.as_str(), holds[0].value.clone()), (dropped.as_str(), value(&world, "1.2.0")));
+    assert!(holds[0].reason.contains("in a merge by A Person"), "{}", holds[0].reason);
+    assert_eq!((repo.head(), repo.log().iter().any(|commit| commit.id == head)), (dropped, true));
+    world.push("app", &["1.3.0"]).await;
+    in_git(&repo, "app.yaml", ":1.3.0 ").await;
     held(&world, &repo, 0).await;
 }
 

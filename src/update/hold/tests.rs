@@ -1,4 +1,5 @@
-//! Pasts as lines, newest first: `WHO OLD>NEW`, where `us` is tagboat, `-` is no value and `A|B>NEW` a merge; and what they hold.
+//! Pasts as lines, newest first: `WHO OLD>NEW`, where `us` is tagboat, `-` is no value, `A|B>NEW` a merge and `A|B^BASE>NEW` one with
+//! a base; and what they hold.
 
 use proptest::prelude::*;
 
@@ -44,9 +45,14 @@ fn held(asked: &Asked, past: &[&str], wrote: &[ChangeStatus]) -> Option<HoldStat
     for (n, line) in past.iter().enumerate() {
         let (by, step) = line.split_once(' ').unwrap();
         let (before, after) = step.split_once('>').unwrap();
-        let before: Vec<_> = before.split('|').map(|value| (value != "-").then(|| value.to_owned())).collect();
+        let values =
+            |text: &str| -> Vec<_> { text.split('|').map(|value| (value != "-").then(|| value.to_owned())).collect() };
+        let (before, bases) = match before.split_once('^') {
+            Some((before, bases)) => (values(before), values(bases)),
+            None => (values(before), Vec::new()),
+        };
         let recorded = recorded(by, after);
-        if search.see(&Seen { cause: cause(by, n), recorded: &recorded, before: &before }).is_none() {
+        if search.see(&Seen { cause: cause(by, n), recorded: &recorded, before: &before, bases: &bases }).is_none() {
             break;
         }
     }
@@ -135,9 +141,35 @@ fn a_merge_is_a_step_only_where_it_has_its_own_value() {
     check(&mine, &["Bob -|1.2>1.1"], &[], "moved from 1.2 to 1.1 by Bob in 00000000 (why)");
     let side = |before: [&str; 2]| {
         let before = before.map(|value| (value != "-").then(|| value.to_owned()));
-        Search::new(&mine, &[]).see(&Seen { cause: cause("Bob", 0), recorded: &[], before: &before })
+        Search::new(&mine, &[]).see(&Seen { cause: cause("Bob", 0), recorded: &[], before: &before, bases: &[] })
     };
     assert_eq!((side(["1.0", "1.1"]), side(["-", "1.0"]), side(["-", "-"])), (Some(1), Some(1), Some(0)));
+}
+
+#[test]
+fn a_merge_that_drops_the_choice_holds_it() {
+    let mine = asked(SkipTag, "1.1", "1.2");
+    let dropped = "moved from 1.2 to 1.1 in a merge by Bob in 00000000 (why)";
+    for (past, expected) in [
+        // Whichever side is the first.
+        (vec!["Bob 1.2|1.1^1.1>1.1", "us 1.0>1.1"], dropped),
+        (vec!["Bob 1.1|1.2^1.1>1.1", "us 1.0>1.1"], dropped),
+        // Both sides changed it, and one of them was chosen.
+        (vec!["Bob 1.2|1.1^1.0>1.1", "Ann 1.0>1.1"], dropped),
+        (vec!["Bob 1.0|1.2^1.1>1.1", "Ann 1.0>1.1"], dropped),
+        // A branch that still has what the other side has moved away from.
+        (vec!["Bob 1.1|1.2^1.2>1.1", "us 1.2>1.1"], ""),
+        (vec!["Bob 1.2|1.1^1.2>1.1", "us 1.2>1.1"], ""),
+        (vec!["Bob 1.2|1.1^1.2>1.1", "Ann 1.2>1.1"], "moved from 1.2 to 1.1 by Ann in 00000001 (why)"),
+        // Of several bases one is enough for doubt, and so is none.
+        (vec!["Bob 1.1|1.2^1.1|1.2>1.1", "us 1.0>1.1"], ""),
+        (vec!["Bob 1.1|1.2>1.1", "us 1.0>1.1"], ""),
+        // Something else was dropped.
+        (vec!["Bob 1.1|1.3^1.1>1.1", "us 1.0>1.1"], ""),
+        (vec!["Bob 1.1|-^1.1>1.1", "us 1.0>1.1"], ""),
+    ] {
+        check(&mine, &past, &[], expected);
+    }
 }
 
 #[test]
