@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 mod host;
+mod owner;
 
 pub use host::Host;
 
@@ -217,37 +218,6 @@ impl Proposing<'_> {
             self.target
         );
         Err(Failure::user(Reason::InvalidSpec, message))
-    }
-
-    /// Whose the proposal's head is: nobody when it is ours, else the person.
-    async fn owner(&self, grounded: &Grounded, head: &CommitId) -> Result<Option<String>, Failure> {
-        let status = &self.task.status;
-        if status.last_push_commit.as_ref() == Some(head) && status.last_push_branch.as_ref() == Some(&self.target) {
-            return Ok(None);
-        }
-        let Grounded { mirror, remote, .. } = grounded;
-        let fetched = mirror.fetch(remote, &self.target, head).await;
-        let info = fetched.and_then(|()| mirror.commit_info(head)).map_err(|error| failure(&error, &remote.url))?;
-        let (author, committer) = (&info.author, &info.committer);
-        let known = proposal::Head {
-            author: (&author.name, &author.email),
-            committer: (&committer.name, &committer.email),
-            parents: info.parents.len(),
-            message: &info.message,
-        };
-        let is_ours = proposal::is_ours(&known, &self.namespace);
-        Ok((!is_ours).then(|| crate::failure::printable(&committer.name, 100)))
-    }
-
-    async fn check_ours(&self, grounded: &Grounded, head: &CommitId) -> Result<(), Failure> {
-        let Some(owner) = self.owner(grounded, head).await? else { return Ok(()) };
-        let message = format!(
-            "branch {} is at {} by {owner}, which is not overwritten: merge it, or delete the branch, and what is left is \
-             proposed anew",
-            self.target,
-            head.short()
-        );
-        Err(Failure::user(Reason::BranchTaken, message))
     }
 
     /// Nothing is left to propose: closes the request and deletes the branch, unless a person has a commit there. The branch of a

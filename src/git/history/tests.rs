@@ -255,8 +255,11 @@ fn commit(mirror: &Mirror, parents: &[Oid], time: i64, changes: &[(&str, Option<
 
 const PATHS: [&str; 6] = ["a", "d/a", "d/b", "d/e/a", "d.x", "e"];
 
+/// What is shown of a commit: contents at its parents, and at their bases.
+type Shown = (CommitId, Vec<Option<Oid>>, Vec<Option<Oid>>);
+
 /// The same walk without any cleverness.
-fn plainly(mirror: &Mirror, head: &CommitId, path: &str) -> Vec<(CommitId, Vec<Option<Oid>>, Vec<Option<Oid>>)> {
+fn plainly(mirror: &Mirror, head: &CommitId, path: &str) -> Vec<Shown> {
     let bases_of = |parents: &[CommitId]| {
         let [one, other] = parents else { return Vec::new() };
         let found = mirror.with(|repository| Ok(repository.merge_bases(oid(one)?, oid(other)?)));

@@ -91,6 +91,11 @@ impl<'w> Project<'w> {
         self.try_call(method, rest, body).await.unwrap_or_else(|words| panic!("{rest}: {words}"))
     }
 
+    /// A call without a body that may fail.
+    pub async fn answer(&self, method: Method, rest: &str) -> Result<Value, String> {
+        self.try_call(method, rest, json!({})).await
+    }
+
     async fn try_call(&self, method: Method, rest: &str, body: Value) -> Result<Value, String> {
         let answer = self.gitea.call(method, &self.path(rest), ANN).json(&body).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
