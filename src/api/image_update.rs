@@ -304,6 +304,9 @@ pub struct ImageUpdateStatus {
     /// The last value of the annotation `tagboat.dev/requestedAt` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// Stands for the repository that all of this is about: a hash of its URL. What is known of another one counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_repository: Option<String>,
     /// The head of the branch whose files were compared with the choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_revision: Option<Revision>,

@@ -28,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         trial("holds: a step forward by hand", a_step_forward_by_hand),
         trial("holds: a step forward from a value of nobody's", a_step_forward_from_nobodys),
         trial("holds: a merge that drops the bump", a_merge_that_drops_the_bump),
+        trial("holds: another repository is no rewritten branch", another_repository),
         trial("holds: a target that was put in and taken out", a_target_taken_out),
     ]
 }
@@ -334,6 +335,26 @@ async fn a_merge_that_drops_the_bump(world: World) {
     world.push("app", &["1.3.0"]).await;
     in_git(&repo, "app.yaml", ":1.3.0 ").await;
     held(&world, &repo, 0).await;
+}
+
+async fn another_repository(world: World) {
+    let (_repo, tagboat, _) = bumped(&world, "").await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    let other = world.repo("other", &[("app.yaml", &marked(&world, "app", "1.0.0"))]);
+    config_repo(&world, &other).await;
+    in_git(&other, "app.yaml", ":1.1.0 ").await;
+    held(&world, &other, 0).await;
+    // The same while the controller is away.
+    tagboat.kill9().await;
+    let third = world.repo("third", &[("app.yaml", &marked(&world, "app", "1.0.0"))]);
+    config_repo(&world, &third).await;
+    let _tagboat = world.tagboat().await;
+    in_git(&third, "app.yaml", ":1.1.0 ").await;
+    held(&world, &third, 0).await;
+    // In this one it is a rewritten branch.
+    let base = git_says(&third, &["rev-parse", "main~1"]);
+    git_says(&third, &["update-ref", "refs/heads/main", &base]);
+    assert!(held(&world, &third, 1).await[0].reason.contains("the branch was rewritten"));
 }
 
 async fn a_target_taken_out(world: World) {

@@ -77,3 +77,26 @@ fn a_push_that_nobody_told_of_is_told_of() {
     assert_eq!(told, (Some(&commit), Some("main"), Some(now)));
     assert_eq!(next(&after, &up_to_date(), Some(1), None, now).last_push_commit, Some(commit), "and stays told");
 }
+
+#[test]
+fn what_is_known_of_another_repository_counts_for_nothing() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let (one, other) = (repository("https://git/one"), repository("https://git/other"));
+    assert_eq!((one.len(), one == other), (16, false));
+    let at = |repository: &str, outcome: Result<Outcome, Failure>| {
+        let mut outcome = outcome.unwrap();
+        outcome.batch_mut().unwrap().repository = Some(repository.to_owned());
+        Ok(outcome)
+    };
+    let first = next(&ImageUpdateStatus::default(), &at(&one, pushed(vec![])), Some(1), None, now);
+    assert_eq!(first.observed_repository.as_ref(), Some(&one));
+    assert_eq!(*here(&first, &one), first);
+    let moved = next(&first, &at(&other, up_to_date()), Some(1), None, now);
+    assert_eq!((moved.observed_repository.as_ref(), &moved.last_push_commit), (Some(&other), &None));
+    assert_eq!((moved.last_push_branch, moved.last_push_time), (None, Some(now)), "pushes keep their distance");
+    // A failure tells of no repository, and neither does a status of before.
+    let failed = next(&first, &Err(Failure::retry(Reason::GitOperationFailed, "down")), Some(1), None, now);
+    assert_eq!((failed.observed_repository.as_ref(), failed.last_push_commit.is_some()), (Some(&one), true));
+    let old = ImageUpdateStatus { observed_repository: None, ..first };
+    assert_eq!(here(&old, &other).last_push_commit, old.last_push_commit);
+}
