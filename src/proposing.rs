@@ -9,9 +9,11 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 mod host;
+mod leaving;
 mod owner;
 
 pub use host::Host;
+pub use leaving::{announce, leave};
 
 use crate::api::condition::Reason;
 use crate::api::image_update::{PullRequestSpec, PullRequestState, PullRequestStatus};

@@ -15,7 +15,9 @@ use crate::revision::{CommitId, Revision};
 
 mod pull_request;
 
-pub use pull_request::{AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus};
+pub use pull_request::{
+    AutoMerge, ProposalStatus, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus,
+};
 
 /// Keeps the marked and targeted values of a ConfigRepo equal to what the policies chose, by commits.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -337,6 +339,9 @@ pub struct ImageUpdateStatus {
     /// How many values follow a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markers: Option<u32>,
+    /// Where proposals are or may be, so that they are found again when the spec names another place; at most 10 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalStatus>,
     /// The newest pull request: the open one, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<PullRequestStatus>,

@@ -105,6 +105,7 @@ pub fn here<'s>(status: &'s ImageUpdateStatus, repository: &str) -> Cow<'s, Imag
         last_push_branch: None,
         last_changes: Vec::new(),
         holds: Vec::new(),
+        proposals: Vec::new(),
         pull_request: None,
         ..status.clone()
     })
@@ -191,6 +192,9 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     status.released = holding.used.iter().chain(&holding.waiting).take(LISTED).cloned().collect();
     status.last_handled_release.clone_from(&holding.release);
     status.pull_request.clone_from(&batch.proposal.request);
+    if let Some(places) = &batch.proposal.places {
+        status.proposals.clone_from(places);
+    }
     if let Some(failure) = &batch.proposal.failure {
         return Verdict::Failed(failure.clone());
     }

@@ -52,14 +52,14 @@ fn a_request_is_told_of_and_its_failure_loses_no_push() {
     };
     let after = |before: &ImageUpdateStatus, proposal| next(before, &outcome(proposal), Some(1), None, now);
     let failure = Failure::retry(Reason::PullRequestFailed, "the api is down");
-    let failed = after(&ImageUpdateStatus::default(), Proposal { request: None, failure: Some(failure) });
+    let failed = after(&ImageUpdateStatus::default(), Proposal { failure: Some(failure), ..Proposal::default() });
     assert_eq!(failed.conditions[0].message, "the api is down");
     assert!(failed.last_push_commit.is_some() && failed.pull_request.is_none());
-    let open = after(&failed, Proposal { request: Some(request(PullRequestState::Open)), failure: None });
+    let open = after(&failed, Proposal { request: Some(request(PullRequestState::Open)), ..Proposal::default() });
     assert_eq!(open.conditions[0].message, "1 new value waits in pull request 7 (https://x/7)");
     assert_eq!(request_note(&failed, &open).unwrap().1, "pull request 7 (https://x/7) is open");
     assert_eq!(request_note(&open, &open), None);
-    let merged = after(&open, Proposal { request: Some(request(PullRequestState::Merged)), failure: None });
+    let merged = after(&open, Proposal { request: Some(request(PullRequestState::Merged)), ..Proposal::default() });
     assert_eq!(
         request_note(&open, &merged).unwrap(),
         (Reason::ProposalEnded, "pull request 7 (https://x/7) is merged".into())
