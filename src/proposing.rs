@@ -22,7 +22,7 @@ use crate::clock::Now;
 use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
-use crate::forge::Wanted;
+use crate::forge::{self, Wanted};
 use crate::git::{self, Pushed};
 use crate::pull_request::PullRequest;
 use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
@@ -38,11 +38,14 @@ use crate::update::status::Outcome;
 #[derive(Clone, Default)]
 pub struct Kept {
     login: host::Kept,
-    /// What the host listed last.
-    seen: Option<Vec<PullRequest>>,
+    /// What the host listed, and for which branch and base.
+    seen: Option<Seen>,
     /// When that was.
     looked: Option<Instant>,
 }
+
+/// Branch, base, and the requests from the one to the other.
+type Seen = (String, String, Vec<PullRequest>);
 
 impl Kept {
     /// How long until the host is to be asked again: never while there is nothing that a person could answer.
@@ -69,7 +72,7 @@ impl Kept {
         self.login = None;
     }
 
-    /// Asks the host for the requests; nothing when the object wants none. One call.
+    /// Asks the host for the requests; nothing when the object wants none. One call at most hosts; the first look goes far back.
     ///
     /// # Errors
     /// The object, its Secret or the host don't allow it.
@@ -91,10 +94,14 @@ impl Kept {
             Failure::user(Reason::InvalidSpec, message)
         })?;
         self.looked = Some(now.steady);
-        let host = Host::ask(spec, (branch, base), &mut self.login, (update, context, grounded)).await;
-        let mut host = host.inspect_err(|_| self.seen = None)?;
-        host.is_news = self.seen.as_ref() != Some(&host.seen);
-        self.seen = Some(host.seen.clone());
+        let before = self.seen.take().filter(|(of, onto, _)| of == branch && onto == base);
+        let most = if before.is_some() { forge::REQUESTS } else { forge::ALL_REQUESTS };
+        let mut host = Host::ask(spec, (branch, base), most, &mut self.login, (update, context, grounded)).await?;
+        if let Some((_, _, before)) = &before {
+            proposal::add_older(&mut host.seen, before);
+        }
+        host.is_news = before.is_none_or(|(_, _, before)| before != host.seen);
+        self.seen = Some((branch.clone(), base.clone(), host.seen.clone()));
         Ok(Some(host))
     }
 }
@@ -133,7 +140,7 @@ impl Proposing<'_> {
     async fn write(self, mut grounded: Grounded) -> Written {
         self.check_alone()?;
         let seen = self.seen();
-        let is_cut = seen.len() >= crate::forge::REQUESTS;
+        let is_cut = seen.len() >= forge::REQUESTS;
         let refused: Arc<Vec<Refused>> = Arc::new(proposal::refused(seen, is_cut, &self.task.status.holds));
         if proposal::is_merged(seen) {
             // Else what was merged since would be proposed once more.

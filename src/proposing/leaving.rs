@@ -13,6 +13,7 @@ use crate::api::{ImageUpdate, ImageUpdateStatus};
 use crate::committing::Task;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
+use crate::forge;
 use crate::git::Pushed;
 use crate::source::failure;
 use crate::update::batch::Batch;
@@ -98,7 +99,8 @@ impl Leaving<'_> {
         let mut done = Vec::new();
         if let Some(spec) = access(&place) {
             let mut login = None;
-            let host = Host::ask(&spec, (branch, base), &mut login, (&task.update, context, grounded)).await?;
+            let host = Host::ask(&spec, (branch, base), forge::REQUESTS, &mut login, (&task.update, context, grounded))
+                .await?;
             let open = proposal::open(&host.seen);
             if let Some((at, request)) = open.and_then(|at| Some((at, host.seen.get(at)?))) {
                 host.close(at, (branch, base), left::FAREWELL).await?;

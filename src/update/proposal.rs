@@ -107,6 +107,12 @@ pub fn refused(requests: &[PullRequest], is_cut: bool, told: &[HoldStatus]) -> V
     found
 }
 
+/// Adds to the newest requests the older ones that were listed before: those that the list no longer reaches.
+pub fn add_older(now: &mut Vec<PullRequest>, before: &[PullRequest]) {
+    let Some(oldest) = now.iter().map(|request| request.number).min() else { return };
+    now.extend(before.iter().filter(|request| request.number < oldest).cloned());
+}
+
 /// The request that waits: the newest one, if several do.
 pub fn open(requests: &[PullRequest]) -> Option<usize> {
     requests.iter().position(|request| request.state == State::Open)
