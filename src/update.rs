@@ -116,7 +116,7 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     }
     context.metrics.reconciled("ImageUpdate", failure.map(|failure| failure.reason));
     match context.cluster.write_status(&*update, &before, &status).await {
-        Ok(()) => {
+        Ok(_) => {
             tell(&update, &context, &before, &status, &outcome).await;
             memory.progress.status = Some(status);
         }
@@ -283,7 +283,7 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
         let id = format!("{namespace}:{}", policy.name_any());
         let latest_of = |status: &ImagePolicyStatus| Some((status.latest_ref.clone()?, status.chosen_at));
         // What was written last may be newer than what the watch shows.
-        let written = context.policies.look(&*policy, |memory| memory.written().map(latest_of)).flatten();
+        let written = context.policies.look(&*policy, |memory| memory.written(&policy).map(latest_of)).flatten();
         let latest = written.or_else(|| policy.status.as_ref().map(latest_of)).flatten();
         let known = match latest {
             _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,

@@ -1,5 +1,7 @@
 //! Proposals: one branch, rebuilt on its base, and one pull request at a real Gitea, whatever people, restarts and cut connections do.
 
+mod leaving;
+mod logins;
 mod project;
 
 use libtest_mimic::Trial;
@@ -29,8 +31,11 @@ pub fn trials() -> Vec<Trial> {
         trial("proposals: words, labels and merges by the host", words_labels_and_merges),
         trial("proposals: a person's commit on the branch stays", a_persons_commit_stays),
         trial("proposals: the host merges the base into the branch", the_host_merges_the_base),
-        trial("proposals: another branch, and none", another_branch_and_none),
+        trial("proposals: another branch, and none", leaving::another_branch_and_none),
         trial("proposals: one branch for one ImageUpdate", one_branch_for_one),
+        trial("proposals: two controllers and no lead", two_controllers),
+        trial("proposals: git over ssh and a token for the api", logins::git_over_ssh),
+        trial("proposals: the api as a github app", logins::a_github_app),
     ]
 }
 
@@ -424,66 +429,24 @@ async fn the_host_merges_the_base(world: World) {
     assert_eq!(project.repo.branch(PROPOSAL), Some(dropped));
 }
 
-/// What the spec no longer names is closed and deleted, also when the controller was away; but nothing of a person's.
-async fn another_branch_and_none(world: World) {
+/// Each of them scans for itself and notes when it chose: they still agree about the commit.
+async fn two_controllers(world: World) {
     let (project, title) = project(&world, "", "").await;
-    let tagboat = world.tagboat().await;
+    let _first = world.tagboat().await;
+    let _second = world.tagboat().await;
     project.listed(&[&format!("1 open {title} 1.1.0")]).await;
-    project.shown(1, PullRequestState::Open).await;
-    let spec = |branch: &str, request: &str| format!("batchWindow: 10ms, push: {{branch: {branch}}}{request}");
-    let request = ", pullRequest: {provider: gitea}";
-    image_update(&world, &spec("bot/other", request)).await;
-    let first = format!("1 closed {title} 1.1.0");
-    project.listed(&[&format!("2 open {title} 1.1.0"), &first]).await;
-    project.withdrawn().await;
-    event(&world, "fleet", Reason::ProposalEnded, &["pull request 1", "deleted branch bot/images"]).await;
-    let places = |branches: &'static [&'static str]| {
-        let is_it = |status: &ImageUpdateStatus| {
-            status.proposals.iter().map(|place| &*place.branch).eq(branches.iter().copied())
+    for tag in ["1.2.0", "1.3.0", "1.4.0"] {
+        world.push("app", &[tag]).await;
+        project.proposed(tag).await;
+        let still = || async {
+            let before = project.repo.branch(PROPOSAL);
+            project.looks(8).await;
+            let after = project.repo.branch(PROPOSAL);
+            if before == after { Ok(()) } else { Err(format!("{before:?} {after:?}")) }
         };
-        project.status("the places", is_it)
-    };
-    places(&["bot/other"]).await;
-    // Without a request the branch stays; a closed request of ours holds nothing.
-    tagboat.kill9().await;
-    image_update(&world, &spec("bot/other", "")).await;
-    let tagboat = world.tagboat().await;
-    let second = format!("2 closed {title} 1.1.0");
-    project.listed(&[&second, &first]).await;
-    assert!(project.repo.branch("bot/other").is_some());
-    image_update(&world, &spec("bot/other", request)).await;
-    project.listed(&[&format!("3 open {title} 1.1.0"), &second, &first]).await;
-    project.shown(3, PullRequestState::Open).await;
-    // The host does not answer: the values are written, and the rest is made good later.
-    project.fault(Some(Fault::NoWrites(500)));
-    image_update(&world, "batchWindow: 10ms").await;
-    in_git(&project.repo, "app.yaml", ":1.1.0 ").await;
-    let failed: ImageUpdate = ready(&world, "fleet", "False", Reason::PullRequestFailed).await;
-    assert!(
-        message(&failed).starts_with("what was proposed on branch bot/other is still there: "),
-        "{}",
-        message(&failed)
-    );
-    tagboat.kill9().await;
-    project.fault(None);
-    let _tagboat = world.tagboat().await;
-    project.listed(&[&format!("3 closed {title} 1.1.0"), &second, &first]).await;
-    places(&[]).await;
-    assert_eq!(project.repo.branch("bot/other"), None);
-    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
-    // A person's commit.
-    world.push("app", &["1.2.0"]).await;
-    in_git(&project.repo, "app.yaml", ":1.2.0 ").await;
-    image_update(&world, &spec(PROPOSAL, "")).await;
-    world.push("app", &["1.3.0"]).await;
-    let proposal = project.proposed("1.3.0").await;
-    let fix = ["commit-tree", &format!("{proposal}^{{tree}}"), "-p", &proposal, "-m", "and a fix"];
-    let fix = git_says(&project.repo, &fix);
-    git_says(&project.repo, &["update-ref", &format!("refs/heads/{PROPOSAL}"), &fix]);
-    image_update(&world, "batchWindow: 10ms").await;
-    event(&world, "fleet", Reason::ProposalEnded, &["branch bot/images stays", &fix[..8], "A Person"]).await;
-    places(&[]).await;
-    assert_eq!(project.repo.branch(PROPOSAL), Some(fix));
+        eventually("that they agree", SOON, still).await;
+        project.listed(&[&format!("1 open {title} {tag}")]).await;
+    }
 }
 
 async fn one_branch_for_one(world: World) {

@@ -65,10 +65,18 @@ impl Gitea {
     pub async fn repo(&self, name: &str, files: &[(&str, &str)]) -> Repo {
         self.api(Method::POST, "user/repos", json!({"name": name, "private": true, "default_branch": BRANCH})).await;
         let owner = LOGIN.0;
-        let url = format!("ssh://git@127.0.0.1:{}/{owner}/{name}.git", self.ssh_port);
-        let repo = Repo::at(name, &url, &self.folder.join("repositories").join(owner).join(format!("{name}.git")));
+        let repo = Repo::at(
+            name,
+            &self.ssh_url(name),
+            &self.folder.join("repositories").join(owner).join(format!("{name}.git")),
+        );
         repo.commit(files, "first commit");
         repo
+    }
+
+    /// The URL by SSH of a repository of the administrator's.
+    pub fn ssh_url(&self, name: &str) -> String {
+        format!("ssh://git@127.0.0.1:{}/{}/{name}.git", self.ssh_port, LOGIN.0)
     }
 
     /// A repository's URL by HTTP, for the user of `registry::LOGIN`.
