@@ -30,6 +30,7 @@ pub fn trials() -> Vec<Trial> {
         trial("faults: clocks that are wrong", clocks_that_are_wrong),
         trial("faults: two policies for one value", two_policies_for_one_value),
         trial("faults: a data folder that is damaged anywhere", disk::damaged),
+        trial("faults: a pack that is cut in place", disk::cut_in_place),
         trial("faults: a disk that is full", disk::full),
         trial("faults: a data folder that cannot be", disk::nowhere),
         trial("faults: files and folders beyond the limits", content::beyond_the_limits),

@@ -107,7 +107,7 @@ impl<'w> Project<'w> {
 
     /// All pull requests, the newest first.
     pub async fn requests(&self) -> Vec<Value> {
-        let all = self.call(Method::GET, "pulls?state=all&limit=50", json!({})).await;
+        let all = self.call(Method::GET, "pulls?state=all", json!({})).await;
         all.as_array().unwrap().clone()
     }
 

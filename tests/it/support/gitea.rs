@@ -20,6 +20,9 @@ pub const OPEN: &str = "harbour";
 /// Whose images only members may see.
 pub const PRIVATE: &str = "vault";
 
+/// The most that its API lists at once, so that few are several pages.
+pub const PAGE: usize = 10;
+
 /// Gitea: a registry and a Git host.
 pub struct Gitea {
     /// Its images.
@@ -181,6 +184,8 @@ ROOT = {folder}/repositories
 INSTALL_LOCK = true
 SECRET_KEY = of-no-use-to-anyone
 PASSWORD_HASH_ALGO = pbkdf2_v1
+[api]
+MAX_RESPONSE_ITEMS = {PAGE}
 [service]
 DISABLE_REGISTRATION = true
 [cron]
