@@ -74,7 +74,7 @@ pub async fn reconcile(repo: Arc<ConfigRepo>, context: Arc<Context>) -> Action {
     };
     context.metrics.reconciled("ConfigRepo", outcome.as_ref().err().map(|failure| failure.reason));
     match context.cluster.write_status(&*repo, &before, &status).await {
-        Ok(()) => memory.progress.status = Some(status),
+        Ok(_) => memory.progress.status = Some(status),
         Err(error) => {
             tracing::warn!(kind = "ConfigRepo", name = repo.name_any(), "status not written: {error}");
             again = again.min(Duration::from_secs(2));

@@ -30,6 +30,7 @@ use crate::api::{ImagePolicy, ImagePolicyStatus};
 use crate::authenticating::{self, Login};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
+use crate::cluster::own::version;
 use crate::context::{Context, Progress, requested_at};
 use crate::failure::Failure;
 use crate::http::hooks::Subject;
@@ -46,6 +47,8 @@ const LOGIN_LIFE: Duration = Duration::from_secs(600);
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<ImagePolicyStatus>,
+    /// The object's version after its status was written last.
+    version: Option<u64>,
     /// What its Secrets held, and when they were read.
     login: Option<(Login, Now)>,
     /// What it saw of the registry.
@@ -57,9 +60,11 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// The status as it was last written.
-    pub fn written(&self) -> Option<&ImagePolicyStatus> {
-        self.progress.status.as_ref()
+    /// The status as it was last written, while `shown`, what the watch shows, is older. After that the watch counts, whoever
+    /// chose, so that two controllers decide alike.
+    pub fn written(&self, shown: &ImagePolicy) -> Option<&ImagePolicyStatus> {
+        let is_older = version(shown) < self.version;
+        self.progress.status.as_ref().filter(|_| is_older)
     }
 }
 
@@ -89,7 +94,8 @@ pub async fn reconcile(policy: Arc<ImagePolicy>, context: Arc<Context>) -> Actio
     context.metrics.reconciled("ImagePolicy", outcome.as_ref().err().map(|failure| failure.reason));
     let mut is_news = memory.progress.generation != policy.metadata.generation;
     match context.cluster.write_status(&*policy, &before, &status).await {
-        Ok(()) => {
+        Ok(version) => {
+            memory.version = version.or(memory.version);
             is_news |= status.latest_ref != before.latest_ref;
             memory.progress.status = Some(status.clone());
             // Not before: when only the answer to a write was lost, the next run finds the choice written, and it is news all the same.

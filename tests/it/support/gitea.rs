@@ -20,6 +20,9 @@ pub const OPEN: &str = "harbour";
 /// Whose images only members may see.
 pub const PRIVATE: &str = "vault";
 
+/// The most that its API lists at once, so that few are several pages.
+pub const PAGE: usize = 10;
+
 /// Gitea: a registry and a Git host.
 pub struct Gitea {
     /// Its images.
@@ -65,10 +68,18 @@ impl Gitea {
     pub async fn repo(&self, name: &str, files: &[(&str, &str)]) -> Repo {
         self.api(Method::POST, "user/repos", json!({"name": name, "private": true, "default_branch": BRANCH})).await;
         let owner = LOGIN.0;
-        let url = format!("ssh://git@127.0.0.1:{}/{owner}/{name}.git", self.ssh_port);
-        let repo = Repo::at(name, &url, &self.folder.join("repositories").join(owner).join(format!("{name}.git")));
+        let repo = Repo::at(
+            name,
+            &self.ssh_url(name),
+            &self.folder.join("repositories").join(owner).join(format!("{name}.git")),
+        );
         repo.commit(files, "first commit");
         repo
+    }
+
+    /// The URL by SSH of a repository of the administrator's.
+    pub fn ssh_url(&self, name: &str) -> String {
+        format!("ssh://git@127.0.0.1:{}/{}/{name}.git", self.ssh_port, LOGIN.0)
     }
 
     /// A repository's URL by HTTP, for the user of `registry::LOGIN`.
@@ -181,6 +192,8 @@ ROOT = {folder}/repositories
 INSTALL_LOCK = true
 SECRET_KEY = of-no-use-to-anyone
 PASSWORD_HASH_ALGO = pbkdf2_v1
+[api]
+MAX_RESPONSE_ITEMS = {PAGE}
 [service]
 DISABLE_REGISTRATION = true
 [webhook]
