@@ -160,7 +160,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         log,
     } = args;
     crate::telemetry::start(log_format, &log);
-    crate::git::register_transports().context("prepare Git")?;
+    crate::git::prepare().context("prepare Git")?;
     let settings =
         Settings { data_dir, allow_file_urls, default_service_account, kustomize, namespace: namespace.clone() };
     let cloud = cloud_environment();

@@ -20,9 +20,9 @@ use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::forge::Wanted;
-use crate::git::{self, Pushed};
+use crate::git::{self, Pushed, Reach};
 use crate::pull_request::PullRequest;
-use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
+use crate::pushing::{RACES, TURN, Written, look_back, lost_races, read_again};
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
 use crate::update::batch::Batch;
@@ -129,6 +129,7 @@ struct Proposing<'a> {
 impl Proposing<'_> {
     async fn write(self, mut grounded: Grounded) -> Written {
         self.check_alone()?;
+        look_back(&grounded).await?;
         let seen = self.seen();
         let is_cut = seen.len() >= crate::forge::REQUESTS;
         let refused: Arc<Vec<Refused>> = Arc::new(proposal::refused(seen, is_cut, &self.task.status.holds));
@@ -226,7 +227,7 @@ impl Proposing<'_> {
             return Ok(None);
         }
         let Grounded { mirror, remote, .. } = grounded;
-        let fetched = mirror.fetch(remote, &self.target, head).await;
+        let fetched = mirror.fetch(remote, &self.target, head, Reach::History).await;
         let info = fetched.and_then(|()| mirror.commit_info(head)).map_err(|error| failure(&error, &remote.url))?;
         let (author, committer) = (&info.author, &info.committer);
         let known = proposal::Head {

@@ -24,6 +24,8 @@ pub const PASSWORD: &str = "s3cret-pass";
 pub struct Faults {
     /// Does not pass the wish for protocol v2 on.
     pub no_v2: bool,
+    /// Says nothing of leaving history out, and knows no such wish.
+    pub no_shallow: bool,
     /// Answers every POST before a GET of the same service with 400.
     pub get_first: bool,
     /// Never answers.
@@ -195,6 +197,9 @@ async fn respond(shared: &Shared, request: Request) -> Response<Body> {
         command.env("GIT_PROTOCOL", header("git-protocol"));
     }
     let body = to_bytes(body, usize::MAX).await.unwrap();
+    if faults.no_shallow && body.windows(7).any(|window| window == b"deepen ") {
+        return plain(StatusCode::BAD_REQUEST, "deepen?");
+    }
     command
         .env("CONTENT_LENGTH", body.len().to_string())
         .stdin(Stdio::piped())
@@ -206,11 +211,18 @@ async fn respond(shared: &Shared, request: Request) -> Response<Body> {
     let (_, output) = tokio::join!(writes, child.wait_with_output());
     let output = output.unwrap().stdout;
     let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let mut content = output[end + 4..].to_vec();
+    if faults.no_shallow && !is_post {
+        // The same length, so that the packets stay whole.
+        while let Some(at) = content.windows(7).position(|window| window == b"shallow") {
+            content[at..at + 7].copy_from_slice(b"history");
+        }
+    }
     let mut answer = Response::builder();
     for (name, value) in std::str::from_utf8(&output[..end]).unwrap().lines().filter_map(|line| line.split_once(": ")) {
         answer = if name == "Status" { answer.status(&value[..3]) } else { answer.header(name, value) };
     }
-    answer.body(output[end + 4..].to_vec().into()).unwrap()
+    answer.body(content.into()).unwrap()
 }
 
 pub fn write(path: &Path, bytes: &[u8]) {
