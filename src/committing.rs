@@ -26,7 +26,7 @@ use crate::update::target::Target;
 #[derive(Default)]
 pub struct Wants {
     /// What they chose.
-    pub choices: Choices,
+    pub choices: Arc<Choices>,
     /// When each of them chose.
     pub chosen_at: BTreeMap<String, DateTime<Utc>>,
     /// The policies.

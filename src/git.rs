@@ -133,10 +133,15 @@ pub fn is_ssh(url: &str) -> bool {
 #[expect(unsafe_code, reason = "libgit2 keeps its options in process-wide state that it does not lock")]
 pub fn prepare() -> Result<(), Error> {
     const OBJECT_CACHE_BYTES: isize = 16 << 20;
+    // The default of 4 KiB leaves out what is read most: the tree of a folder with 100 files, a commit that wrote to as many.
+    const CACHED_OBJECT_BYTES: usize = 256 << 10;
     let levels = [git2::ConfigLevel::System, git2::ConfigLevel::Global, git2::ConfigLevel::XDG];
     // SAFETY: the caller calls this once, before another thread uses libgit2.
     unsafe {
         git2::opts::set_cache_max_size(OBJECT_CACHE_BYTES).map_err(Error::storage)?;
+        for kind in [git2::ObjectType::Commit, git2::ObjectType::Tree] {
+            git2::opts::set_cache_object_limit(kind, CACHED_OBJECT_BYTES).map_err(Error::storage)?;
+        }
         for level in levels {
             git2::opts::set_search_path(level, "").map_err(Error::storage)?;
         }

@@ -50,9 +50,9 @@ use status::Outcome;
 pub struct Remembered {
     progress: Progress<ImageUpdateStatus>,
     /// What was compared last.
-    compared: Option<Compared>,
+    compared: Option<Arc<Compared>>,
     /// What failed last, and when it is to be tried again.
-    failed: Option<(Compared, Instant)>,
+    failed: Option<(Arc<Compared>, Instant)>,
     /// The policies that its files and targets name.
     named: Option<BTreeSet<String>>,
     /// The key that signs.
@@ -60,15 +60,14 @@ pub struct Remembered {
     /// Files that need no edit.
     settled: Arc<Mutex<Settled>>,
     /// Choices that wait for the end of the batch window, and since when.
-    waiting: Option<(Choices, Instant)>,
+    waiting: Option<(Arc<Choices>, Instant)>,
     /// The pull request.
     proposing: proposing::Kept,
 }
 
 /// All that a run's result depends on beside the object itself: the same again needs no run.
-#[derive(Clone, PartialEq)]
 struct Compared {
-    choices: Choices,
+    choices: Arc<Choices>,
     reverts: Reverts,
     /// The policies that the namespace's other ImageUpdates name, if that is known of all of them.
     others: Option<BTreeSet<String>>,
@@ -77,7 +76,7 @@ struct Compared {
 
 impl Compared {
     fn is(&self, choices: &Choices, reverts: &Reverts, others: Option<&BTreeSet<String>>, head: &Revision) -> bool {
-        self.choices == *choices && self.reverts == *reverts && self.others.as_ref() == others && self.head == *head
+        *self.choices == *choices && self.reverts == *reverts && self.others.as_ref() == others && self.head == *head
     }
 }
 
@@ -157,7 +156,7 @@ async fn commit_choices(
         && requested_at(update) == before.last_handled_reconcile_at
         && (release.is_none() || release == before.last_handled_release);
     let is_it = |compared: &Compared| compared.is(&wants.choices, &reverts, others.as_ref(), &grounded.revision);
-    let is_same = is_untouched && memory.compared.as_ref().is_some_and(is_it);
+    let is_same = is_untouched && memory.compared.as_deref().is_some_and(is_it);
     // Whoever wakes us without any news does not shorten the wait after a failure.
     let failed = memory.failed.take().filter(|(failed, due)| is_untouched && is_it(failed) && now.steady < *due);
     if let Some((failed, due)) = failed {
@@ -210,7 +209,7 @@ impl Remembered {
     /// Notes what a run did, so that only news leads to the next one.
     fn remember(
         &mut self,
-        choices: &Choices,
+        choices: &Arc<Choices>,
         written: Written,
         (reverts, others, tried): (Reverts, Option<BTreeSet<String>>, Revision),
         now: Now,
@@ -219,7 +218,7 @@ impl Remembered {
             Ok(written) => written,
             Err(failure) => {
                 let compared = Compared { choices: choices.clone(), reverts, others, head: tried };
-                self.failed = Some((compared, now.steady));
+                self.failed = Some((Arc::new(compared), now.steady));
                 return Err(failure);
             }
         };
@@ -230,14 +229,14 @@ impl Remembered {
         }
         // What rests is to be looked at again.
         let is_done = !matches!(outcome, Outcome::Resting { .. });
-        self.compared = is_done.then(|| Compared { choices: choices.clone(), reverts, others, head });
+        self.compared = is_done.then(|| Compared { choices: choices.clone(), reverts, others, head }).map(Arc::new);
         Ok(outcome)
     }
 }
 
 /// How much of the batch window is left: choices that are new wait for others to join them.
-fn wait(memory: &mut Remembered, choices: &Choices, window: Duration, now: Now) -> Option<Duration> {
-    if memory.compared.as_ref().is_none_or(|compared| compared.choices == *choices) {
+fn wait(memory: &mut Remembered, choices: &Arc<Choices>, window: Duration, now: Now) -> Option<Duration> {
+    if memory.compared.as_ref().is_none_or(|compared| *compared.choices == **choices) {
         return None;
     }
     let since = memory.waiting.as_ref().map_or(now.steady, |(_, since)| *since);
@@ -269,7 +268,7 @@ fn wake_others(context: &Context, update: &ImageUpdate) {
 
 /// What the namespace's policies chose, and when.
 fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
-    let mut wants = Wants::default();
+    let (mut wants, mut choices) = (Wants::default(), Choices::new());
     for policy in context.stores.image_policies.state() {
         let ours = policy.namespace().as_deref() == Some(namespace);
         if !ours {
@@ -291,9 +290,10 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
             },
             None => Known::Undecided,
         };
-        wants.choices.insert(id.clone(), known);
+        choices.insert(id.clone(), known);
         wants.policies.insert(id, policy);
     }
+    wants.choices = Arc::new(choices);
     wants
 }
 

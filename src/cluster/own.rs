@@ -21,8 +21,11 @@ impl Cluster {
     pub async fn write_status<K, S>(&self, object: &K, old: &S, new: &S) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
-        S: Serialize,
+        S: Serialize + PartialEq,
     {
+        if old == new {
+            return Ok(());
+        }
         let to_value = |status: &S| serde_json::to_value(status).unwrap_or(Value::Null);
         let Some(difference) = merge_patch(&to_value(old), &to_value(new)) else { return Ok(()) };
         let patch = serde_json::json!({ "status": difference });

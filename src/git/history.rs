@@ -3,6 +3,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use git2::{Oid, Repository, Tree};
 
@@ -45,7 +46,7 @@ pub struct Version {
     /// When it was committed, in seconds since 1970.
     pub time: i64,
     /// The whole message, trailers included.
-    pub message: String,
+    pub message: Arc<str>,
     /// The file's content after it; nothing where no file stands.
     pub after: Option<ObjectId>,
     /// The content at each parent, the branch's own first; nothing alone for a commit without parents.
@@ -231,7 +232,7 @@ impl<'p> Walk<'p> {
                 None => at_parents.push(asked.iter().map(|(_, content)| *content).collect()),
             }
         }
-        let mut found = Vec::new();
+        let mut found: Vec<(Cursor, Version)> = Vec::new();
         let mut going: Vec<Vec<Cursor>> = vec![Vec::new(); commit.parents.len()];
         for (place, mut cursor) in cursors.into_iter().enumerate() {
             match at_parents.iter().position(|contents| contents[place] == cursor.content) {
@@ -247,7 +248,10 @@ impl<'p> Walk<'p> {
                     if before.is_empty() {
                         before.push(None);
                     }
-                    let version = commit.version(repository, cursor.content, before)?;
+                    let version = match found.first() {
+                        Some((_, other)) => Version { after: cursor.content, before, ..other.clone() },
+                        None => commit.version(repository, cursor.content, before)?,
+                    };
                     found.push((cursor, version));
                 }
             }

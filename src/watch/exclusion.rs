@@ -1,5 +1,7 @@
 //! `exclusionList`: tags that never count. Patterns come in; a tag is left out when one of them matches somewhere in it.
 
+use std::sync::{Arc, LazyLock};
+
 use super::filter::Filter;
 use crate::api::image_policy::FilterTags;
 
@@ -7,10 +9,13 @@ use crate::api::image_policy::FilterTags;
 /// for the referrers API (OCI distribution specification, "Referrers Tag Schema"). Flux leaves out `.sig` alone.
 const USUAL: [&str; 2] = [r"\.(sig|att|sbom)$", r"^sha256-[0-9a-f]{64}$"];
 
+/// The usual ones, which nearly every policy has: compiled once.
+static COMPILED: LazyLock<Exclusion> = LazyLock::new(|| Exclusion::compile(USUAL).expect("the usual patterns compile"));
+
 /// Compiled patterns.
 #[derive(Debug, Clone)]
 pub struct Exclusion {
-    patterns: Vec<(Box<str>, Filter)>,
+    patterns: Arc<[(Box<str>, Filter)]>,
 }
 
 impl Exclusion {
@@ -19,13 +24,18 @@ impl Exclusion {
     /// # Errors
     /// The index of a pattern that can't be compiled, and why.
     pub fn parse(patterns: Option<&[String]>) -> Result<Self, (usize, String)> {
-        let given: Vec<&str> =
-            patterns.map_or(USUAL.to_vec(), |patterns| patterns.iter().map(String::as_str).collect());
+        match patterns {
+            Some(patterns) => Self::compile(patterns.iter().map(String::as_str)),
+            None => Ok(COMPILED.clone()),
+        }
+    }
+
+    fn compile<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<Self, (usize, String)> {
         let compile = |(at, pattern): (usize, &str)| {
             let filter = Filter::parse(&FilterTags { pattern: pattern.to_owned(), extract: None });
             filter.map(|filter| (pattern.into(), filter)).map_err(|flaw| (at, flaw.reason))
         };
-        Ok(Self { patterns: given.into_iter().enumerate().map(compile).collect::<Result<_, _>>()? })
+        Ok(Self { patterns: patterns.into_iter().enumerate().map(compile).collect::<Result<_, _>>()? })
     }
 
     /// The first pattern that leaves the tag out, if one does.

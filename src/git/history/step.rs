@@ -70,7 +70,7 @@ impl Commit {
             commit: commit_id(self.id),
             author: Person { name: text(author.name_bytes()), email: text(author.email_bytes()) },
             time: commit.time().seconds(),
-            message: text(commit.message_bytes()),
+            message: text(commit.message_bytes()).into(),
             after,
             before,
         })
