@@ -291,7 +291,10 @@ impl Fetch {
         let mut watch = Watch::default();
         while let Some(piece) = self.wait(pack.piece())? {
             watch.look(&piece)?;
-            indexer.write_all(&piece).map_err(|_| unstored(git2::Error::last_error(-1)))?;
+            indexer.write_all(&piece).map_err(|error| match error.downcast() {
+                Ok(error) => unstored(error),
+                Err(error) => Error::Storage { message: error.to_string(), damaged: false },
+            })?;
         }
         let name = indexer.commit().map_err(unstored)?;
         self.wait(async {

@@ -1,7 +1,10 @@
 //! The answer to a fetch, by HTTP or in a session. In: a request that was sent. Out: the bytes of the pack, piece by piece; the
 //! host's refusal as an error. What comes is counted against a limit.
 
+use std::time::Duration;
+
 use reqwest::Response;
+use tokio::time::timeout;
 
 use crate::git::Error;
 use crate::git::client;
@@ -11,6 +14,9 @@ use crate::revision::CommitId;
 
 /// The largest pack that we read, in bytes.
 pub const PACK_LIMIT: usize = 4 << 30;
+
+/// How long a host may take to end an answer that has said all.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// An answer on its way.
 pub enum Wire {
@@ -81,10 +87,11 @@ impl Pack {
         }
     }
 
-    /// Says goodbye.
+    /// Says goodbye. By HTTP that is to read to the end, so that the connection is there for the next request.
     pub async fn end(self) {
-        if let Wire::Ssh(session) = self.wire {
-            session.end().await;
+        match self.wire {
+            Wire::Ssh(session) => session.end().await,
+            Wire::Http(mut body) => drop(timeout(GOODBYE, body.answer.chunk()).await),
         }
     }
 }

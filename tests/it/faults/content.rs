@@ -84,13 +84,16 @@ pub async fn packs_that_swell(world: World) {
     const SIZE: usize = 96 << 20;
     let repo = one_app(&world, FILE).await;
     let mut zeros = vec![0; SIZE];
-    let mut swell = |n: usize| {
-        zeros[n * 1000] = 1;
-        let blob = feed(&repo, &["hash-object", "-w", "--stdin"], &zeros);
-        let tree = git_says(&repo, &["ls-tree", "main"]);
-        put_tree(&repo, &format!("{tree}\n100644 blob {blob}\tzeros-{n}.yaml\n"));
+    let mut swell = |versions: std::ops::Range<usize>| {
+        let mut tree = git_says(&repo, &["ls-tree", "main"]);
+        for n in versions {
+            zeros[n * 1000] = 1;
+            let blob = feed(&repo, &["hash-object", "-w", "--stdin"], &zeros);
+            tree += &format!("\n100644 blob {blob}\tzeros-{n}.yaml");
+        }
+        put_tree(&repo, &format!("{tree}\n"));
     };
-    swell(0);
+    swell(0..1);
     let tagboat = world.tagboat().await;
     world.push("app", &["1.1.0"]).await;
     in_git(&repo, FILE, ":1.1.0 ").await;
@@ -98,7 +101,7 @@ pub async fn packs_that_swell(world: World) {
     let before = repo.head();
     let alone = tagboat.peak_memory() / MIB;
 
-    (1..=2).for_each(&mut swell);
+    swell(1..3);
     let swollen = repo.head();
     let failed: ConfigRepo = ready(&world, "fleet", "False", Reason::GitOperationFailed).await;
     assert!(message(&failed).contains("is larger than the limit of 67108864"), "{}", message(&failed));
