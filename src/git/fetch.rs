@@ -102,9 +102,9 @@ impl Mirror {
             return Ok(());
         }
         let by = match place {
-            Place::Folder(_) => By::Folder,
-            Place::Http(url) => By::Http(Host::of(remote, url)?),
-            Place::Ssh(shell) => By::Ssh(shell, remote.ssh()?),
+            Place::Folder(_) => None,
+            Place::Http(url) => Some(By::Http(Host::of(remote, url)?)),
+            Place::Ssh(shell) => Some(By::Ssh(shell, remote.ssh()?)),
         };
         // Whoever drops this future, or waits too long, ends the work on its thread too.
         let cancel = CancellationToken::new();
@@ -139,10 +139,16 @@ async fn ls_refs(host: &Host, base: &str, name: &str) -> Result<Option<CommitId>
     lsrefs::find(&answer, name)
 }
 
+/// Who is asked.
 enum By {
-    Folder,
     Http(Host),
     Ssh(Shell, Ssh),
+}
+
+/// Where the request goes.
+enum Line<'a> {
+    Http(&'a Host, String),
+    Ssh(Session),
 }
 
 struct Fetch {
@@ -153,7 +159,8 @@ struct Fetch {
     head: String,
     wanted: CommitId,
     reach: Reach,
-    by: By,
+    /// Nobody for a folder of this machine.
+    by: Option<By>,
     runtime: Handle,
     cancel: CancellationToken,
 }
@@ -187,7 +194,7 @@ impl Fetch {
         match error {
             Error::Protocol { .. } | Error::Storage { .. } => true,
             // In a session the host has said all of itself the first time.
-            _ if matches!(self.by, By::Ssh(..)) => false,
+            _ if matches!(self.by, Some(By::Ssh(..))) => false,
             Error::CommitGone { .. } => true,
             error => error.wants_get_first(),
         }
@@ -197,11 +204,11 @@ impl Fetch {
         // A mirror with history would lose what others rely on.
         let reach = if self.mirror.has_history() { Reach::History } else { self.reach };
         let repository = self.mirror.second_handle()?;
-        if let By::Folder = self.by {
+        let Some(by) = &self.by else {
             self.transfer(&repository)?;
             return self.mirror.note_fetched(&repository, (&self.head, &self.wanted), Reach::History, None);
-        }
-        let (pack, reach) = self.wait(self.ask(&repository, reach, is_second))?;
+        };
+        let (pack, reach) = self.wait(self.ask(by, &repository, reach, is_second))?;
         let kept = self.store(&repository, pack)?;
         self.mirror.note_fetched(&repository, (&self.head, &self.wanted), reach, Some(&kept))
     }
@@ -218,30 +225,14 @@ impl Fetch {
     }
 
     /// Asks for the pack, as far as the host can reach; the answer, and how far that is.
-    async fn ask(&self, repository: &Repository, reach: Reach, is_second: bool) -> Result<(Pack, Reach), Error> {
-        let (mut session, base, said) = match &self.by {
-            By::Ssh(shell, login) => {
-                let limit = REFS_LIMIT + PACK_LIMIT;
-                let mut session = Session::start(shell, login, Service::UploadPack, limit).await?;
-                let said = lsrefs::advertisement(&session.message().await?, &self.name)?;
-                (Some(session), String::new(), said)
-            }
-            By::Http(host) if is_second => {
-                let (base, said) = self.mirror.ask_terms(host, &self.remote, &self.name).await?;
-                (None, base, said)
-            }
-            By::Http(_) | By::Folder => {
-                let Route { base, v2, shallow } = self.mirror.route(&self.remote);
-                (
-                    None,
-                    base,
-                    match v2 {
-                        Some(false) => Advertisement::Refs { found: Some(self.wanted.clone()), shallow },
-                        _ => Advertisement::Commands { shallow },
-                    },
-                )
-            }
-        };
+    async fn ask(
+        &self,
+        by: &By,
+        repository: &Repository,
+        reach: Reach,
+        is_second: bool,
+    ) -> Result<(Pack, Reach), Error> {
+        let (line, said) = self.terms(by, is_second).await?;
         let (is_v2, wanted, shallow) = match &said {
             Advertisement::Commands { shallow } => (true, &self.wanted, *shallow),
             // Before v2 a host gives only what its list names; what is wanted may be below that by now.
@@ -255,18 +246,40 @@ impl Fetch {
         let haves = if is_second && reach == Reach::Head { Vec::new() } else { self.haves(repository, reach)? };
         let ask = Ask { wanted, haves: &haves, reach };
         let body = if is_v2 { ask.v2() } else { ask.v0() };
-        let wire = match (session.take(), &self.by) {
-            (Some(session), _) => {
+        let wire = match line {
+            Line::Ssh(session) => {
                 session.send(body).await?;
                 Wire::Ssh(session)
             }
-            (None, By::Http(host)) => {
+            Line::Http(host, base) => {
                 let request = host.post(&base, Service::UploadPack, body);
                 host.send(if is_v2 { client::v2(request) } else { request }).await?.into()
             }
-            (None, _) => return Err(Error::Cancelled),
         };
         Ok((Pack::new(wire, self.wanted.clone(), !is_v2 && reach == Reach::Head), reach))
+    }
+
+    /// How to reach the host, and what it says of itself: by HTTP, the first time, what it said once or what most would say.
+    async fn terms<'b>(&self, by: &'b By, is_second: bool) -> Result<(Line<'b>, Advertisement), Error> {
+        match by {
+            By::Ssh(shell, login) => {
+                let mut session = Session::start(shell, login, Service::UploadPack, REFS_LIMIT + PACK_LIMIT).await?;
+                let said = lsrefs::advertisement(&session.message().await?, &self.name)?;
+                Ok((Line::Ssh(session), said))
+            }
+            By::Http(host) if is_second => {
+                let (base, said) = self.mirror.ask_terms(host, &self.remote, &self.name).await?;
+                Ok((Line::Http(host, base), said))
+            }
+            By::Http(host) => {
+                let Route { base, v2, shallow } = self.mirror.route(&self.remote);
+                let said = match v2 {
+                    Some(false) => Advertisement::Refs { found: Some(self.wanted.clone()), shallow },
+                    _ => Advertisement::Commands { shallow },
+                };
+                Ok((Line::Http(host, base), said))
+            }
+        }
     }
 
     /// What is here, with all that the host would leave out for it.

@@ -84,6 +84,7 @@ async fn a_head_alone_is_small_and_history_comes_when_it_is_wanted() {
         is_shallow(&mirror, &next);
         assert!(mirror.find(&next, "topic.txt").unwrap().is_some());
         assert!(mirror.commit_info(&read).is_ok(), "what was read before stays");
+        assert_eq!(server.connections(), 1, "all of it");
 
         // As a process that starts again finds it.
         drop(mirror);

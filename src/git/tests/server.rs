@@ -5,12 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
+use axum::serve::ListenerExt as _;
 use base64::Engine;
 use tokio::io::AsyncWriteExt;
 
@@ -45,6 +47,7 @@ struct Shared {
     root: PathBuf,
     faults: Mutex<Faults>,
     seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
 }
 
 pub struct Server {
@@ -61,10 +64,15 @@ impl Server {
         git(&root, &["init", "-q", "--bare", "-b", "main", "fleet.git"]);
         git(&root.join("fleet.git"), &["config", "http.receivepack", "true"]);
         git(&root, &["init", "-q", "-b", "main", "work"]);
-        let shared = Arc::new(Shared { root, faults: Mutex::default(), seen: Mutex::default() });
+        let (faults, seen, connections) = (Mutex::default(), Mutex::default(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { root, faults, seen, connections });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/fleet.git", listener.local_addr().unwrap());
         let router = axum::Router::new().fallback(serve).with_state(Arc::clone(&shared));
+        let counting = Arc::clone(&shared);
+        let listener = listener.tap_io(move |_| {
+            counting.connections.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let server = Self { folder, shared, url };
         server.commit(files);
@@ -74,6 +82,11 @@ impl Server {
     pub fn remote(&self) -> Remote {
         let auth = Auth::Basic { username: "bot".into(), password: PASSWORD.into() };
         Remote { url: self.url.clone(), auth, way: Way::default(), timeout: Duration::from_secs(20) }
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     pub fn bare(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::{Server, git};
 use super::{bump, id, open};
-use crate::git::{Auth, Error, Pushed, Reach, Remote, Ssh};
+use crate::git::{Auth, Error, Mirror, Pushed, Reach, Remote, Ssh};
 use crate::reach::Way;
 
 /// How the host misbehaves, and what it saw.
@@ -200,6 +200,16 @@ async fn head_fetch_and_push() {
         mirror.fetch(&remote, "main", &next, Reach::History).await.unwrap();
         let said = shared.said(2);
         assert!(no_v2 || said[0] < 600 && said[1] < 1500, "{said:?}");
+        // Heads alone, and then all before them.
+        let heads = Mirror::open(server.folder.path(), "heads").unwrap();
+        for commit in [&head, &next] {
+            heads.fetch(&remote, "main", commit, Reach::Head).await.unwrap_or_else(|e| assert!(no_v2, "{e}"));
+        }
+        assert!(heads.find(&next, "a.yaml").unwrap().is_some());
+        assert_eq!(heads.is_ancestor(&head, &next), Err(Error::NoHistory));
+        git(&heads.inner.path, &["fsck", "--strict"]);
+        heads.fetch(&remote, "main", &next, Reach::History).await.unwrap();
+        assert_eq!(heads.is_ancestor(&head, &next), Ok(true));
         let new = mirror.commit(bump(&next, "a.yaml", "z")).unwrap();
         let other = mirror.commit(bump(&next, "a.yaml", "w")).unwrap();
         assert_eq!(mirror.push(&remote, "main", Some(&next), &new).await, Ok(Pushed::Done));
