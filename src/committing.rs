@@ -79,7 +79,7 @@ pub struct Made {
 /// async worker. `refused` is what people said no to elsewhere than in Git.
 ///
 /// # Errors
-/// The mirror cannot be read or written.
+/// The mirror cannot be read or written, or lacks the history.
 pub async fn make(
     task: Arc<Task>,
     grounded: Grounded,
@@ -93,6 +93,8 @@ pub async fn make(
         let here = status::here(status, &repository);
         let status = &*here;
         let Wants { choices, chosen_at, policies } = wants;
+        // Without it, what people took back would look as if they had not.
+        mirror.check_history()?;
         let namespace = update.namespace().unwrap_or_default();
         let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
         let found = mirror.grep(head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;

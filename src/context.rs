@@ -14,7 +14,7 @@ use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate, REQUESTED_AT};
 use crate::cluster::Cluster;
 use crate::cluster::watches::Watches;
 use crate::failure::Failure;
-use crate::git::{Mirror, Remote};
+use crate::git::{Mirror, Reach, Remote};
 use crate::http::hooks::Hooks;
 use crate::pushing::Queues;
 use crate::registry::Registry;
@@ -131,6 +131,17 @@ impl Context {
         self.updates.retain(&uids(&self.stores.image_updates));
         self.syncs.retain(&uids(&self.stores.git_syncs));
         self.repos.retain(&repos);
+    }
+
+    /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.
+    pub fn reach(&self, namespace: &str, repo: &str) -> Reach {
+        let writes = |update: &ImageUpdate| {
+            update.namespace().as_deref() == Some(namespace)
+                && update.spec.config_repo_ref.name == repo
+                && !update.spec.suspend
+        };
+        let is_written = self.stores.image_updates.state().iter().any(|update| writes(update));
+        if is_written { Reach::History } else { Reach::Head }
     }
 
     /// What an object stands on: the head of its ConfigRepo. None while that is about to be read: whoever asked is woken then.

@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::forge::{self, Wanted};
 use crate::git::{self, Pushed};
 use crate::pull_request::PullRequest;
-use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
+use crate::pushing::{RACES, TURN, Written, look_back, lost_races, read_again};
 use crate::revision::{CommitId, Revision};
 use crate::source::{failure, heard_by};
 use crate::update::batch::Batch;
@@ -144,6 +144,7 @@ struct Proposing<'a> {
 impl Proposing<'_> {
     async fn write(self, mut grounded: Grounded) -> Written {
         self.check_alone()?;
+        look_back(&grounded).await?;
         let seen = self.seen();
         let is_cut = seen.len() >= forge::REQUESTS;
         let refused: Arc<Vec<Refused>> = Arc::new(proposal::refused(seen, is_cut, &self.task.status.holds));

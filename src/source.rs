@@ -21,7 +21,7 @@ use crate::clock::{self, Now};
 use crate::cluster;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure, chain};
-use crate::git::{self, App, Auth, Installation, Mirror, Remote, Ssh};
+use crate::git::{self, App, Auth, Installation, Mirror, Reach, Remote, Ssh};
 use crate::http::hooks::Subject;
 use crate::listening::{self, Asked};
 use crate::reach::{Proxy, Tls, Way};
@@ -130,10 +130,11 @@ async fn ground(
             (mirror, self::remote(repo, context, &namespace).await?, false)
         }
     };
-    let mut found = read(&mirror, &remote, branch).await;
+    let reach = context.reach(&namespace, &name);
+    let mut found = read(&mirror, &remote, branch, reach).await;
     if is_kept && found.as_ref().is_err_and(git::Error::is_refusal) {
         remote = self::remote(repo, context, &namespace).await?;
-        found = read(&mirror, &remote, branch).await;
+        found = read(&mirror, &remote, branch, reach).await;
     }
     let (commit, failed) = match (found, &before.revision) {
         (Ok(commit), _) => (commit, None),
@@ -198,9 +199,9 @@ pub(crate) fn heard_by(namespace: &str, repo: &str) -> String {
 }
 
 /// Asks for the head, and fetches it when it is new.
-async fn read(mirror: &Mirror, remote: &Remote, branch: &str) -> Result<CommitId, git::Error> {
+async fn read(mirror: &Mirror, remote: &Remote, branch: &str, reach: Reach) -> Result<CommitId, git::Error> {
     let commit = mirror.head(remote, branch).await?;
-    mirror.fetch(remote, branch, &commit).await?;
+    mirror.fetch(remote, branch, &commit, reach).await?;
     Ok(commit)
 }
 

@@ -35,6 +35,7 @@ use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::finalizing::finalize;
+use crate::git::Reach;
 use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
 use crate::rendering::{self, Rendering};
@@ -269,7 +270,15 @@ impl Run<'_> {
         };
         let last = match (kept, &self.before.last_applied_revision) {
             (Some(kept), _) => Some(kept),
-            (None, Some(last)) => rendering::render(self.context, self.sync, grounded, last, None).await.ok(),
+            (None, Some(last)) => {
+                let Grounded { mirror, remote, revision } = grounded;
+                if mirror.commit_info(&last.commit).is_err() {
+                    // Only heads were read, and this was one in an earlier life: it is below the one of now.
+                    let fetched = mirror.fetch(remote, &revision.branch, &revision.commit, Reach::History).await;
+                    fetched.unwrap_or_else(|error| tracing::warn!(%error, "cannot look back to {last}"));
+                }
+                rendering::render(self.context, self.sync, grounded, last, None).await.ok()
+            }
             (None, None) => None,
         };
         match last {

@@ -72,7 +72,7 @@ impl Mirror {
     /// Returns the paths (by index, sorted) whose walk was cut off by `depth`.
     ///
     /// # Errors
-    /// Those of `visit`; [`Error::CommitGone`] when the mirror lacks the head.
+    /// Those of `visit`; [`Error::CommitGone`] when the mirror lacks the head; [`Error::NoHistory`].
     pub fn history(
         &self,
         head: &CommitId,
@@ -80,6 +80,7 @@ impl Mirror {
         depth: Depth,
         visit: &mut Visit<'_>,
     ) -> Result<Vec<usize>, Error> {
+        self.check_history()?;
         let mut walk = Walk::new(paths, depth)?;
         self.with(|repository| walk.start(repository, oid(head)?))?;
         while !walk.is_over() {
@@ -97,8 +98,9 @@ impl Mirror {
     /// Whether `commit` is `head` or lies below it; one that the mirror lacks does not.
     ///
     /// # Errors
-    /// The mirror lacks the head, or is damaged.
+    /// The mirror lacks the head, or is damaged; [`Error::NoHistory`].
     pub fn is_ancestor(&self, commit: &CommitId, head: &CommitId) -> Result<bool, Error> {
+        self.check_history()?;
         self.with(|repository| {
             let (commit, head) = (oid(commit)?, find_commit(repository, head)?.id());
             if commit == head {

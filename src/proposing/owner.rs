@@ -5,7 +5,7 @@ use super::Proposing;
 use crate::api::condition::Reason;
 use crate::context::Grounded;
 use crate::failure::{Failure, printable};
-use crate::git;
+use crate::git::{self, Reach};
 use crate::revision::CommitId;
 use crate::source::failure;
 use crate::update::proposal;
@@ -22,7 +22,7 @@ impl Proposing<'_> {
         }
         let Grounded { mirror, remote, .. } = grounded;
         let failed = |error: git::Error| failure(&error, &remote.url);
-        mirror.fetch(remote, &self.target, head).await.map_err(failed)?;
+        mirror.fetch(remote, &self.target, head, Reach::History).await.map_err(failed)?;
         let mut commit = head.clone();
         // The base may have moved since it was read.
         let mut base = None;
