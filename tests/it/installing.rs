@@ -1,8 +1,8 @@
 //! `deploy/`: what the API server says to it, with which rights the controller works, and that the chart is the same.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
@@ -16,6 +16,8 @@ use crate::objects::*;
 use crate::setup::*;
 use crate::support::cluster::CONTROLLER;
 use crate::support::parts::program;
+use crate::support::registry::digest;
+use crate::support::tagboat::BINARY;
 use crate::support::wait::wait_for;
 use crate::support::world::World;
 use crate::support::{checkout, trial};
@@ -24,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("installing: pods are admitted and run", pods_are_admitted),
         trial("installing: the chart has what the kustomization has", the_chart_is_the_same),
+        trial("installing: the image goes into a registry and comes back", the_image_comes_back),
         trial("installing: the controller may touch nothing itself", it_may_touch_nothing),
         trial("installing: a namespace that gave no rights", a_namespace_that_gave_none),
     ]
@@ -87,6 +90,69 @@ async fn the_chart_is_the_same(_world: World) {
     assert!(other.contains_key("CustomResourceDefinition - gitsyncs.tagboat.dev"));
     let is_whole = |object: &Value| !object.to_string().contains("tagboat-system");
     assert!(other.values().all(is_whole), "the release's namespace is the only one");
+}
+
+/// Assembled without Docker and without root, pushed, pulled, and started as its own files and nothing else.
+async fn the_image_comes_back(world: World) {
+    let folder = tempfile::tempdir().unwrap();
+    let slim = folder.path().join("tagboat");
+    let strip = Command::new("strip").arg("-o").arg(&slim).arg(BINARY).status();
+    assert!(strip.unwrap().success(), "the binary of a test is large");
+    let assemble = |layout: &str| {
+        let mut image = Command::new(checkout("deploy/image"));
+        image.arg(&slim).arg(program("kustomize").unwrap()).arg(folder.path().join(layout));
+        let done = image.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+    };
+    let said = assemble("layout");
+    assert_eq!(assemble("again"), said, "the same files, the same image");
+    let (repository, tag) = (world.repository("tagboat"), "1.0.0");
+    assert_eq!(world.registry.push_layout(&repository, tag, &folder.path().join("layout")).await, said);
+
+    let manifest = world.registry.pull(&repository, &format!("manifests/{tag}")).await;
+    assert_eq!(digest(&manifest), said);
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let part = |part: &Value| part["digest"].as_str().unwrap().to_owned();
+    let config = world.registry.pull(&repository, &format!("blobs/{}", part(&manifest["config"]))).await;
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!((&config["config"]["User"], &config["config"]["Cmd"]), (&json!("65532:65532"), &json!(["run"])));
+    let layer = world.registry.pull(&repository, &format!("blobs/{}", part(&manifest["layers"][0]))).await;
+    let (archive, root) = (folder.path().join("layer.tar.gz"), folder.path().join("root"));
+    std::fs::write(&archive, layer).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    assert!(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&root).status().unwrap().success());
+    for program in ["tagboat", "kustomize"] {
+        let output = within(&root, program);
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(root.join("etc/ssl/certs/ca-certificates.crt").metadata().unwrap().len() > 1000);
+}
+
+/// A program of an image says its version. By the image's own loader and libraries, as a user may not change its root everywhere.
+fn within(root: &Path, program: &str) -> Output {
+    let find = |start: &str| {
+        let files = walk(root).into_iter();
+        files
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start)))
+            .collect::<Vec<_>>()
+    };
+    let program = root.join("usr/bin").join(program);
+    let version = if program.ends_with("kustomize") { "version" } else { "--version" };
+    let is_static =
+        !String::from_utf8_lossy(&Command::new("ldd").arg(&program).output().unwrap().stdout).contains("=>");
+    if is_static {
+        return Command::new(program).arg(version).output().unwrap();
+    }
+    let libraries: Vec<_> = find("lib").iter().map(|path| path.parent().unwrap().display().to_string()).collect();
+    let loader = find("ld-").pop().expect("a loader");
+    let mut command = Command::new(loader);
+    command.arg("--library-path").arg(libraries.join(":")).arg(program).arg(version).env_clear().output().unwrap()
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 /// As the API server says.
