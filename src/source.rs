@@ -269,7 +269,10 @@ pub(crate) fn invalid(secret: &LocalRef, reason: impl std::fmt::Display) -> Fail
 pub(crate) fn secret_failure(error: &cluster::Error) -> Failure {
     match error {
         cluster::Error::NotFound(_) => Failure::user(Reason::InvalidSecret, error.to_string()),
-        cluster::Error::Forbidden { .. } => Failure::user(Reason::AccessDenied, error.to_string()),
+        cluster::Error::Forbidden { .. } => {
+            let hint = "the namespace's owner allows it by a RoleBinding to the ClusterRole tagboat-tenant";
+            Failure::user(Reason::AccessDenied, format!("{error}; {hint}"))
+        }
         _ => Failure::retry(Reason::ClusterUnavailable, error.to_string()),
     }
 }

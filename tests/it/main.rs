@@ -29,6 +29,7 @@ mod gates;
 mod generated;
 mod holds;
 mod hostile;
+mod installing;
 mod kustomizations;
 mod leaders;
 mod lists;
@@ -114,6 +115,7 @@ fn run_tests() -> ExitCode {
         drift::trials(),
         kustomizations::trials(),
         tenants::trials(),
+        installing::trials(),
         outages::trials(),
         leaders::trials(),
         transports::trials(),
