@@ -2,7 +2,7 @@
 
 mod along;
 mod reach;
-pub(in crate::git) mod server;
+pub(super) mod server;
 mod signing;
 mod ssh;
 

@@ -96,7 +96,6 @@ async fn a_head_alone_is_small_and_history_comes_when_it_is_wanted() {
         mirror.fetch(&server.remote(), "main", &next, Reach::History).await.unwrap();
         let whole = fetched(&server);
         is_whole(&mirror, &first, &next);
-        println!("v2 {}: head {alone} bytes, next head {more}, history {whole}", !no_v2);
         assert!(alone < 16_000 && more < 2_500 && whole > 100_000, "{alone} {more} {whole}");
 
         // From now on it stays so.
@@ -159,7 +158,7 @@ async fn damage_to_a_mirror_of_heads() {
         is_shallow(&mirror, &read);
     }
     remove(&path.join("refs"));
-    std::fs::create_dir_all(path.join("refs")).unwrap();
+    git(&path, &["init", "-q", "--bare", "."]);
     let mirror = open(&server);
     mirror.fetch(&server.remote(), "main", &read, Reach::History).await.unwrap();
     is_whole(&mirror, &first, &read);

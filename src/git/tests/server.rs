@@ -225,17 +225,19 @@ async fn respond(shared: &Shared, request: Request) -> Response<Body> {
     let output = output.unwrap().stdout;
     let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let mut content = output[end + 4..].to_vec();
-    if faults.no_shallow && !is_post {
-        // The same length, so that the packets stay whole.
-        while let Some(at) = content.windows(7).position(|window| window == b"shallow") {
-            content[at..at + 7].copy_from_slice(b"history");
-        }
-    }
+    hide_shallow(&mut content, faults.no_shallow && !is_post);
     let mut answer = Response::builder();
     for (name, value) in std::str::from_utf8(&output[..end]).unwrap().lines().filter_map(|line| line.split_once(": ")) {
         answer = if name == "Status" { answer.status(&value[..3]) } else { answer.header(name, value) };
     }
     answer.body(content.into()).unwrap()
+}
+
+/// By a word of the same length, so that the packets stay whole.
+fn hide_shallow(content: &mut [u8], is_hidden: bool) {
+    while is_hidden && let Some(at) = content.windows(7).position(|window| window == b"shallow") {
+        content[at..at + 7].copy_from_slice(b"history");
+    }
 }
 
 pub fn write(path: &Path, bytes: &[u8]) {

@@ -1,5 +1,7 @@
 //! Packs that the `git` program wrote, and packs made by hand that no program would write.
 
+#![expect(clippy::disallowed_methods, reason = "tests start git")]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -92,28 +94,15 @@ fn only_what_is_unpacked_as_a_whole_has_a_limit() {
 fn real_packs_pass_and_real_swelling_ones_do_not() {
     let folder = tempfile::tempdir().unwrap();
     git(folder.path(), &["init", "-q", "--bare", "."]);
-    let store = |bytes: &[u8]| {
-        let mut child = Command::new("git")
-            .args(["hash-object", "-w", "--stdin"])
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(bytes).unwrap();
-        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
-    };
-    let pack = |ids: &str| {
-        let mut child = Command::new("git")
-            .args(["pack-objects", "-q", "--stdout", "--delta-base-offset"])
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(ids.as_bytes()).unwrap();
+    let feed = |args: &[&str], input: &[u8]| {
+        let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+        let mut child =
+            Command::new("git").args(args).current_dir(folder.path()).stdin(stdin).stdout(stdout).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap().stdout
     };
+    let store = |bytes: &[u8]| String::from_utf8(feed(&["hash-object", "-w", "--stdin"], bytes)).unwrap();
+    let pack = |ids: &str| feed(&["pack-objects", "-q", "--stdout", "--delta-base-offset"], ids.as_bytes());
     let text: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
     let versions: String = (0..30).map(|n| store(text.replacen("line 7", &n.to_string(), n).as_bytes())).collect();
     check(&pack(&versions), "");
