@@ -51,6 +51,7 @@ mod signing;
 mod story;
 mod tenants;
 mod transports;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -113,6 +114,7 @@ fn run_tests() -> ExitCode {
         objects::trials(),
         drift::trials(),
         kustomizations::trials(),
+        variables::trials(),
         tenants::trials(),
         outages::trials(),
         leaders::trials(),

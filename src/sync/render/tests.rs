@@ -6,7 +6,11 @@ use serde_json::json;
 use super::*;
 
 fn options(target: Option<&str>) -> Options {
-    Options { owner: ("flux".into(), "app".into()), target_namespace: target.map(str::to_owned) }
+    Options {
+        owner: ("flux".into(), "app".into()),
+        target_namespace: target.map(str::to_owned),
+        common_metadata: CommonMetadata::default(),
+    }
 }
 
 /// As the flow does it: built-in kinds by their table, all others in namespaces.
@@ -233,7 +237,7 @@ fn the_whole_is_checked() {
         ["Pod/flux/a is also in the same build; keep one of them"]
     );
 
-    let long = Options { owner: ("flux".into(), "a".repeat(64)), target_namespace: None };
+    let long = Options { owner: ("flux".into(), "a".repeat(64)), ..options(None) };
     let done = finished(one(pod), &long);
     assert!(done.problems[0].reason.ends_with("give the GitSync a shorter name"), "{:?}", done.problems);
 
