@@ -9,7 +9,7 @@ mod failed;
 mod references;
 
 pub use failed::{broken_files, build_problem};
-pub use references::{Kind, Reference, references};
+pub use references::{Kind, Reference, references, within};
 
 /// The largest file of a build, in bytes; bundles of definitions reach 5 MiB.
 pub const FILE_BYTES: usize = 16 << 20;

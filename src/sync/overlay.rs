@@ -73,10 +73,9 @@ impl Overlay {
         let mut found = Vec::new();
         for (at, component) in self.components.iter().enumerate() {
             let field = format!("spec.components[{at}]");
-            let Some(path) = join(root, component) else {
-                let reason = format!("{field}: {component} leads out of the repository");
-                return Err(vec![Problem { file: String::new(), line: 0, reason }]);
-            };
+            let path = kustomize::within(root, component).map_err(|reason| {
+                vec![Problem { file: String::new(), line: 0, reason: format!("{field}: {reason}") }]
+            })?;
             if self.ignore_missing_components && (read)(&path) == Entry::Missing {
                 continue;
             }

@@ -35,6 +35,7 @@ mod lists;
 mod loop_one;
 mod objects;
 mod outages;
+mod overlays;
 mod parts_work;
 mod policies;
 mod private;
@@ -115,6 +116,7 @@ fn run_tests() -> ExitCode {
         drift::trials(),
         kustomizations::trials(),
         variables::trials(),
+        overlays::trials(),
         tenants::trials(),
         outages::trials(),
         leaders::trials(),

@@ -135,7 +135,7 @@ async fn one_that_is_missing_is_told(world: World) {
     fails(&world, "apps", Reason::RenderFailed, &["the variable greeting is not defined"]).await;
     git_sync(&world, &spec("strict: false,")).await;
     synced(&world, "apps", &repo.head()).await;
-    holds::<ConfigMap>(&world, "app", "/data/greeting", json!(" you")).await;
+    holds::<ConfigMap>(&world, "app", "/data/greeting", json!("you")).await;
     git_sync(&world, "path: apps, postBuild: {substitute: {a-b: x}}").await;
     fails(&world, "apps", Reason::RenderFailed, &["spec.postBuild.substitute", "\"a-b\""]).await;
 }

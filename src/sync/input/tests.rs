@@ -144,6 +144,12 @@ fn a_kustomization_gets_the_additions() {
 fn what_is_wrong_has_its_place() {
     check_problem("nowhere", "", "nowhere: the folder is not in the repository");
     check_problem("over", "components: [../../x]", "spec.components[0]: ../../x leads out of the repository");
+    check_problem("over", "components: [/base]", "spec.components[0]: /base leads out of the repository");
+    check_problem(
+        "over",
+        "components: ['https://example.com/x']",
+        "spec.components[0]: https://example.com/x is on the network, which a build may not use; copy it into the repository",
+    );
     check_problem(
         "over",
         "components: [../none]",
