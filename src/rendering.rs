@@ -31,6 +31,8 @@ pub struct Rendering {
     pub hashes: BTreeMap<ObjectKey, String>,
     /// Every path that was read, with the id of what was there; equal ids make an equal rendering.
     read: Ids,
+    /// The generation of the GitSync that it was made for.
+    pub generation: Option<i64>,
     /// Tells the variables that stand in it from others.
     variables: String,
     /// What of it must not be shown.
@@ -72,7 +74,8 @@ pub async fn render(
         return Err(Failure { message: mask.hide(&failure.message), ..failure });
     }
     let hashes = finished.manifests.iter().map(|m| (m.key.clone(), hash::of(&m.body))).collect();
-    Ok(Arc::new(Rendering { manifests: finished.manifests, hashes, read: ids, variables: fingerprint, mask }))
+    let (manifests, generation) = (finished.manifests, sync.metadata.generation);
+    Ok(Arc::new(Rendering { manifests, hashes, read: ids, generation, variables: fingerprint, mask }))
 }
 
 /// Makes objects of what was read: plain files are read as they are, and built where the spec or their folders ask for it.

@@ -280,9 +280,9 @@ impl Run<'_> {
     async fn render(&mut self, grounded: &Grounded) -> Result<(Arc<Rendering>, Option<Failure>), Broken> {
         let is_audit = self.now.until(self.memory.audited, self.sync.spec.interval.0).is_zero()
             || requested_at(self.sync) != self.before.last_handled_reconcile_at;
-        let is_same = self.memory.progress.generation == self.sync.metadata.generation;
-        let kept = self.memory.rendering.clone().filter(|_| is_same);
-        let fresh = kept.clone().filter(|_| !is_audit);
+        let kept = self.memory.rendering.clone();
+        // One that was made for another spec is no answer to this one, but still the last good state.
+        let fresh = kept.clone().filter(|kept| !is_audit && kept.generation == self.sync.metadata.generation);
         let head = &grounded.revision;
         let variables = referring::variables(self.context, self.sync, &mut self.memory.references).await;
         let rendered = match &variables {

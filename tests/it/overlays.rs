@@ -24,10 +24,10 @@ pub fn trials() -> Vec<Trial> {
 }
 
 const VOLUME: &str = "volumes: [{name: s, configMap: {name: settings}}],";
-const COMPONENT: &str = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: Deployment}\n  patch: '[{op: add, path: /spec/minReadySeconds, value: 7}]'\n";
+const COMPONENT: &str = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: Deployment}\n  patch: '[{\"op\": \"add\", \"path\": \"/spec/minReadySeconds\", \"value\": 7}]'\n";
 const ADDITIONS: &str = "namePrefix: my-, nameSuffix: -x, images: [{name: example.com/app, newName: example.org/app, newTag: 2.0.0}], \
     patches: [{patch: '{apiVersion: apps/v1, kind: Deployment, metadata: {name: app}, spec: {replicas: 0}}'}, \
-    {patch: '[{op: add, path: /spec/revisionHistoryLimit, value: 3}]', target: {kind: Deployment, labelSelector: tier=front}}], \
+    {patch: '[{\"op\": \"add\", \"path\": \"/spec/revisionHistoryLimit\", \"value\": 3}]', target: {kind: Deployment, labelSelector: tier=front}}], \
     components: [../../parts/slow]";
 
 /// A Deployment with what refers to it renamed, its image, both patches and the component.
@@ -67,7 +67,7 @@ async fn additions_to_a_kustomization(world: World) {
     synced(&world, "apps", &repo.head()).await;
 
     // A component is read, so its change counts.
-    repo.commit(&[("parts/slow/kustomization.yaml", &COMPONENT.replace("value: 7", "value: 8"))], "slower");
+    repo.commit(&[("parts/slow/kustomization.yaml", &COMPONENT.replace("7}]", "8}]"))], "slower");
     holds::<Deployment>(&world, "my-app-x", "/spec/minReadySeconds", json!(8)).await;
 }
 
@@ -155,7 +155,8 @@ async fn files_that_are_ignored(world: World) {
     ];
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
     let repo = fleet(&world, &files).await;
-    let patterns = |more: &str| format!("path: apps, ignore: \"*.test.yaml\\n/examples/*\\n!kept.yaml\\n{more}\"");
+    let patterns =
+        |more: &str| format!("path: apps, ignore: \"*.test.yaml\\n/examples/*\\n!/examples/kept.yaml\\n{more}\"");
     git_sync(&world, &patterns("")).await;
     let _tagboat = world.tagboat().await;
     synced(&world, "apps", &repo.head()).await;
@@ -176,7 +177,10 @@ async fn what_is_wrong_is_told(world: World) {
     let cases: [(&str, &[&str]); 6] = [
         ("patches: [{patch: '{a: ['}]", &["spec.patches[0].patch", "line 1"]),
         ("patches: [{patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: nobody}}'}]", &["kustomize", "nobody"]),
-        ("patches: [{patch: '[{op: remove, path: /data/none}]', target: {name: a}}]", &["kustomize", "none"]),
+        (
+            "patches: [{patch: '[{\"op\": \"remove\", \"path\": \"/data/none\"}]', target: {name: a}}]",
+            &["kustomize", "/data/none"],
+        ),
         ("components: [../none]", &["spec.components[0]: none is not in the repository"]),
         ("components: [../../none]", &["spec.components[0]: ../../none leads out"]),
         ("components: [.]", &["spec.components[0]", "apps has no kustomization.yaml"]),
@@ -184,7 +188,10 @@ async fn what_is_wrong_is_told(world: World) {
     for (spec, words) in cases {
         git_sync(&world, &format!("path: apps, {spec}")).await;
         println!("{}", message(&fails(&world, "apps", Reason::RenderFailed, words).await));
-        exists::<ConfigMap>(&world, "a", true).await;
+        // What was good before is still defended, and does not pass for what the spec says now.
+        edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "y"}})).await;
+        holds::<ConfigMap>(&world, "a", "/data/greeting", json!("x")).await;
+        fails(&world, "apps", Reason::RenderFailed, words).await;
     }
     git_sync(&world, "path: apps, components: [../none], ignoreMissingComponents: true").await;
     synced(&world, "apps", &repo.head()).await;

@@ -1,3 +1,5 @@
+//! Which files are taken, and what is put around them.
+
 use super::*;
 use crate::api::GitSyncSpec;
 use crate::sync::render;

@@ -1,3 +1,5 @@
+//! When plain files are built, and what a kustomization becomes.
+
 use super::*;
 use crate::sync::render;
 

@@ -1,3 +1,5 @@
+//! The language of expressions, the types of fields, and what is never shown.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
