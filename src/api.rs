@@ -33,6 +33,8 @@ pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 pub const RELEASE: &str = "tagboat.dev/release";
 /// Annotation of an applied object: `disabled` keeps it when it leaves Git or its GitSync is deleted.
 pub const PRUNE: &str = "tagboat.dev/prune";
+/// Label or annotation of a rendered object: `disabled` leaves its `${…}` as they are.
+pub const SUBSTITUTE: &str = "tagboat.dev/substitute";
 
 /// The four CustomResourceDefinitions as one multi-document YAML, as `tagboat crds` prints it and `crds/` holds it.
 ///

@@ -20,6 +20,7 @@ use crate::rendering::Rendering;
 use crate::sync::health::Health;
 use crate::sync::inventory::Inventory;
 use crate::sync::plan::{Action, Cause, Plan};
+use crate::sync::substitute::Mask;
 use crate::sync::{fields, status};
 
 /// How long definitions of a first stage may take to be established.
@@ -78,7 +79,8 @@ impl Applying<'_> {
         let manifests: BTreeMap<&ObjectKey, &Manifest> = rendering.manifests.iter().map(|m| (&m.key, m)).collect();
         for stage in &plan.apply {
             let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
-            let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
+            let drifts = drifted
+                .map(|action| self.drift(manifests[&action.key], &rendering.mask).map(|drift| (&action.key, drift)));
             let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
             let applied =
                 futures::future::join_all(stage.iter().map(|action| self.apply(manifests[&action.key]))).await;
@@ -194,10 +196,13 @@ impl Applying<'_> {
     }
 
     /// What was changed, where, and by which field manager, before it is undone.
-    async fn drift(&self, manifest: &Manifest) -> String {
+    async fn drift(&self, manifest: &Manifest, mask: &Mask) -> String {
         match self.cluster.get(&manifest.gvk, &manifest.key).await {
             Ok(Some(live)) => {
-                let changed = fields::differences(&manifest.body, &live, FIELD_MANAGER);
+                let mut changed = fields::differences(&manifest.body, &live, FIELD_MANAGER);
+                for drift in changed.iter_mut().filter(|drift| mask.touches(&drift.want)) {
+                    drift.hide();
+                }
                 let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
                 if changed.is_empty() {
                     "the ownership of its fields changed".to_owned()

@@ -28,6 +28,7 @@ pub mod committing;
 pub mod pushing;
 pub mod proposing;
 pub mod rendering;
+pub mod referring;
 pub mod observing;
 pub mod applying;
 pub mod finalizing;

@@ -22,7 +22,7 @@ use crate::sync::inventory::Inventory;
 use crate::sync::observed::{Owner, Table};
 
 /// How long a watch may take to list for the first time.
-const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a workload may be unhealthy before its pods are looked at.
 pub(crate) const PODS_AFTER: Duration = Duration::from_secs(1);
 
@@ -34,6 +34,13 @@ pub fn listener(table: Arc<Table>, wake: mpsc::UnboundedSender<ObjectRef<GitSync
     Arc::new(move |key: &WatchKey, seen: Seen| {
         let view = view(key);
         let owners = match (key.is_owned, seen) {
+            (_, Seen::Restarted) if key.name.is_some() => {
+                table.referred.restart(&view);
+                Vec::new()
+            }
+            (_, Seen::Listed) if key.name.is_some() => table.referred.listed(&view),
+            (_, Seen::Object(object)) if key.name.is_some() => table.referred.see(&view, &object),
+            (_, Seen::Gone(_)) if key.name.is_some() => table.referred.gone(&view),
             (true, Seen::Restarted) => {
                 table.restart(&view);
                 Vec::new()
@@ -56,7 +63,8 @@ pub fn listener(table: Arc<Table>, wake: mpsc::UnboundedSender<ObjectRef<GitSync
 /// The name under which the table knows a watch.
 pub(crate) fn view(key: &WatchKey) -> String {
     let namespace = key.namespace.as_deref().unwrap_or_default();
-    format!("{}|{}|{}|{namespace}|{}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
+    let name = key.name.as_deref().unwrap_or_default();
+    format!("{}|{}|{}|{namespace}|{name}|{}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
 }
 
 /// Namespace and name, as the owner labels hold them.
@@ -96,7 +104,8 @@ pub(crate) async fn start(
     for (gvk, namespace) in wanted {
         let everywhere = *identity == Identity::Controller && context.settings.namespace.is_none();
         let in_namespace = Some(namespace.clone()).filter(|namespace| !namespace.is_empty() && !everywhere);
-        let key = WatchKey { identity: identity.clone(), gvk: gvk.clone(), namespace: in_namespace, is_owned: true };
+        let (identity, gvk_of_key) = (identity.clone(), gvk.clone());
+        let key = WatchKey { identity, gvk: gvk_of_key, namespace: in_namespace, is_owned: true, name: None };
         match context.watches.start(&key).await {
             Ok(state) => {
                 states.insert(key.clone(), state);
@@ -172,7 +181,7 @@ pub(crate) async fn health(
 
 fn pods_of(sync: &GitSync, context: &Context, namespace: &str) -> WatchKey {
     let (gvk, namespace) = (Gvk::new("v1", "Pod"), Some(namespace.to_owned()));
-    WatchKey { identity: identity(sync, context), gvk, namespace, is_owned: false }
+    WatchKey { identity: identity(sync, context), gvk, namespace, is_owned: false, name: None }
 }
 
 async fn watch_pods(context: &Context, owner: &Owner, memory: &mut Unhealthy, wanted: BTreeSet<WatchKey>) {

@@ -1,6 +1,6 @@
 //! LOOP 2: fetch → render → observe → plan → apply → prune → health → status.
 //!
-//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, kustomize; kept while what it read is unchanged)
+//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, variables, kustomize; kept while what it read is unchanged)
 //! 4. watches of every kind (cluster)  5. plan (pure)  6. inventory ahead of the apply (cluster)  7. apply by stages (cluster)
 //! 8. prune (cluster)  9. health from the watches (pure)  10. status, events (pure, cluster)
 
@@ -16,6 +16,8 @@ pub mod yaml;
 pub mod hash;
 pub mod render;
 pub mod kustomize;
+pub mod overlay;
+pub mod input;
 pub mod order;
 pub mod inventory;
 pub mod observed;
@@ -24,6 +26,8 @@ pub mod plan;
 pub mod health;
 pub mod dependencies;
 pub mod status;
+pub mod substitute;
+pub mod referred;
 
 use crate::api::condition::{Reason, ready};
 use crate::api::git_sync::ObjectHealth;
@@ -35,9 +39,9 @@ use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::finalizing::finalize;
-use crate::git::Reach;
 use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
+use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
 use crate::revision::Revision;
 use inventory::Inventory;
@@ -52,6 +56,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub struct Remembered {
     progress: Progress<GitSyncStatus>,
     rendering: Option<Arc<Rendering>>,
+    references: References,
     inventory: Option<Inventory>,
     unhealthy: Unhealthy,
     /// When everything was last compared from the ground.
@@ -65,10 +70,13 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     let mut memory = context.syncs.get(&*sync);
     let before = memory.progress.status.clone().or_else(|| sync.status.clone()).unwrap_or_default();
     if sync.metadata.deletion_timestamp.is_some() {
+        referring::follow(&context, &sync, &mut memory.references, References::new());
+        context.syncs.put(&*sync, memory.clone());
         let owned = memory.inventory.or_else(|| before.inventory.as_ref().map(Inventory::decode)).unwrap_or_default();
         return finalize(&sync, &context, owned, &before).await;
     }
     let outcome = Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
+    let outcome = masked(outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
     let status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), clock::now().wall);
@@ -119,6 +127,22 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         wake_dependants(&sync, &context);
     }
     Requeue::requeue(again)
+}
+
+/// What the server and the objects say may quote what came from a Secret.
+fn masked(outcome: Result<Outcome, Broken>, memory: &Remembered) -> Result<Outcome, Broken> {
+    let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return outcome };
+    match outcome {
+        Ok(Outcome::Applied { revision, inventory, mut health, objects, waits, drifted }) => {
+            health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
+            Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted })
+        }
+        Err(mut broken) => {
+            broken.failure.message = mask.hide(&broken.failure.message);
+            Err(broken)
+        }
+        outcome => outcome,
+    }
 }
 
 fn is_ready(status: &GitSyncStatus) -> bool {
@@ -256,10 +280,16 @@ impl Run<'_> {
     async fn render(&mut self, grounded: &Grounded) -> Result<(Arc<Rendering>, Option<Failure>), Broken> {
         let is_audit = self.now.until(self.memory.audited, self.sync.spec.interval.0).is_zero()
             || requested_at(self.sync) != self.before.last_handled_reconcile_at;
-        let is_same = self.memory.progress.generation == self.sync.metadata.generation;
-        let kept = self.memory.rendering.clone().filter(|_| is_same);
-        let fresh = kept.clone().filter(|_| !is_audit);
-        let failure = match rendering::render(self.context, self.sync, grounded, &grounded.revision, fresh).await {
+        let kept = self.memory.rendering.clone();
+        // One that was made for another spec is no answer to this one, but still the last good state.
+        let fresh = kept.clone().filter(|kept| !is_audit && kept.generation == self.sync.metadata.generation);
+        let head = &grounded.revision;
+        let variables = referring::variables(self.context, self.sync, &mut self.memory.references).await;
+        let rendered = match &variables {
+            Ok(variables) => rendering::render(self.context, self.sync, grounded, head, fresh, variables).await,
+            Err(failure) => Err(failure.clone()),
+        };
+        let failure = match rendered {
             Ok(rendering) => {
                 if is_audit {
                     self.memory.audited = Some(self.now.steady);
@@ -268,18 +298,13 @@ impl Run<'_> {
             }
             Err(failure) => failure,
         };
-        let last = match (kept, &self.before.last_applied_revision) {
-            (Some(kept), _) => Some(kept),
-            (None, Some(last)) => {
-                let Grounded { mirror, remote, revision } = grounded;
-                if mirror.commit_info(&last.commit).is_err() {
-                    // Only heads were read, and this was one in an earlier life: it is below the one of now.
-                    let fetched = mirror.fetch(remote, &revision.branch, &revision.commit, Reach::History).await;
-                    fetched.unwrap_or_else(|error| tracing::warn!(%error, "cannot look back to {last}"));
-                }
-                rendering::render(self.context, self.sync, grounded, last, None).await.ok()
+        let last = match (kept, &self.before.last_applied_revision, &variables) {
+            (Some(kept), ..) => Some(kept),
+            (None, Some(last), Ok(variables)) => {
+                rendering::look_back(last, grounded).await;
+                rendering::render(self.context, self.sync, grounded, last, None, variables).await.ok()
             }
-            (None, None) => None,
+            _ => None,
         };
         match last {
             Some(last) => Ok((last, Some(failure))),

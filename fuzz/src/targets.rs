@@ -12,6 +12,7 @@ mod pull_secret;
 mod range;
 mod reference;
 mod signature;
+mod substitute;
 mod tags;
 mod target;
 mod template;
@@ -23,7 +24,7 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 17] = [
+pub const ALL: [(&str, Target); 18] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
     ("hooks", hooks::run),
@@ -35,6 +36,7 @@ pub const ALL: [(&str, Target); 17] = [
     ("range", range::run),
     ("reference", reference::run),
     ("signature", signature::run),
+    ("substitute", substitute::run),
     ("tags", tags::run),
     ("target", target::run),
     ("template", template::run),

@@ -9,6 +9,12 @@ use super::duration::Span;
 use super::reference::LocalRef;
 use crate::revision::Revision;
 
+mod build;
+
+pub use build::{
+    CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
+};
+
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -38,10 +44,41 @@ pub struct GitSyncSpec {
     /// How often everything is compared again from the ground; drift is watched, not polled.
     #[serde(default = "default_interval")]
     pub interval: Span,
-    /// Puts every namespaced object into this namespace.
+    /// Files below `path` that are not read, in the syntax of a `.gitignore` that stands there. A kustomization names its files itself,
+    /// so this is for plain YAML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    pub ignore: Option<String>,
+    /// Puts every namespaced object into this namespace, and what refers to it, as kustomize's `namespace` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub target_namespace: Option<String>,
+    /// Comes before every name, as kustomize's `namePrefix`; it replaces one of the kustomization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name_prefix: Option<String>,
+    /// Comes after every name, as kustomize's `nameSuffix`; it replaces one of the kustomization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name_suffix: Option<String>,
+    /// Other images, as kustomize's `images`; each replaces the kustomization's entry of the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageOverride>,
+    /// Patches, after those of the kustomization, as kustomize's `patches`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<SyncPatch>,
+    /// Folders of kustomize components, relative to `path`, after those of the kustomization.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<String>,
+    /// Leaves out components that are not in the repository.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_missing_components: bool,
+    /// Labels and annotations of every object, in place of those of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_metadata: Option<CommonMetadata>,
+    /// Replaces `${…}` in the built objects by variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_build: Option<PostBuild>,
     /// Creates `targetNamespace` when it is missing; it is never deleted again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_namespace: bool,
@@ -81,7 +118,7 @@ fn default_timeout() -> Span {
     Span(std::time::Duration::from_secs(300))
 }
 
-fn yes() -> bool {
+pub(crate) fn yes() -> bool {
     true
 }
 

@@ -28,6 +28,8 @@ pub struct WatchKey {
     pub namespace: Option<String>,
     /// Which objects: those with the owner label, or (for the pods of workloads) all.
     pub is_owned: bool,
+    /// Only the object of this name, which needs a right to it and to no other.
+    pub name: Option<String>,
 }
 
 /// What a watch saw.
@@ -130,7 +132,10 @@ impl Watches {
 
 async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, state: watch::Sender<WatchState>) {
     let selector = if key.is_owned { OWNER_NAME } else { "" };
-    let config = watcher::Config::default().labels(selector);
+    let mut config = watcher::Config::default().labels(selector);
+    if let Some(name) = &key.name {
+        config = config.fields(&format!("metadata.name={name}"));
+    }
     let mut events = pin!(watcher(api, config).backoff(watcher::DefaultBackoff::default()));
     while let Some(event) = events.next().await {
         match event {

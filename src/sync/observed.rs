@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::fields::projection_hash;
 use super::health::{Health, assess, pod_trouble};
 use super::plan::Observed;
+use super::referred::Referred;
 use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE, PRUNE};
 use crate::object::{Gvk, ObjectKey};
 
@@ -48,6 +49,8 @@ struct Pods {
 pub struct Table {
     views: Mutex<HashMap<View, Listing>>,
     pods: Mutex<HashMap<View, Pods>>,
+    /// What GitSyncs refer to.
+    pub referred: Referred,
 }
 
 impl Table {

@@ -21,6 +21,7 @@ const JOINTS: [&str; 18] = [
     "pushing",
     "proposing",
     "rendering",
+    "referring",
     "observing",
     "applying",
     "finalizing",

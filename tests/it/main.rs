@@ -36,6 +36,7 @@ mod lists;
 mod loop_one;
 mod objects;
 mod outages;
+mod overlays;
 mod parts_work;
 mod policies;
 mod private;
@@ -52,6 +53,7 @@ mod signing;
 mod story;
 mod tenants;
 mod transports;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -114,6 +116,8 @@ fn run_tests() -> ExitCode {
         objects::trials(),
         drift::trials(),
         kustomizations::trials(),
+        variables::trials(),
+        overlays::trials(),
         tenants::trials(),
         installing::trials(),
         outages::trials(),
