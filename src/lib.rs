@@ -28,6 +28,7 @@ pub mod committing;
 pub mod pushing;
 pub mod proposing;
 pub mod rendering;
+pub mod awaiting;
 pub mod observing;
 pub mod applying;
 pub mod finalizing;

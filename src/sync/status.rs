@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 
 use crate::api::GitSyncStatus;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
-use crate::api::git_sync::{HealthStatus, Inventory, ObjectHealth};
+use crate::api::git_sync::{HealthStatus, Inventory, ObjectHealth, RevisionOutcome};
 use crate::failure::Failure;
 use crate::revision::Revision;
+use crate::sync::history::{self, Step};
 
 /// How many unhealthy objects a status lists.
 const LISTED: usize = 50;
@@ -61,6 +62,29 @@ impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
         Self { failure, attempted: None, inventory: None }
     }
+}
+
+/// The next list of revisions: `committed_at` is the time of the commit that was tried.
+pub fn history(
+    before: &GitSyncStatus,
+    outcome: &Result<Outcome, Broken>,
+    committed_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<crate::api::git_sync::RevisionRecord> {
+    let (revision, outcome, message) = match outcome {
+        Ok(Outcome::Applied { revision, health, waits, .. }) => match waits {
+            Waits::ForHealth => (revision, RevisionOutcome::Progressing, None),
+            Waits::InVain => (revision, RevisionOutcome::Failed, Some(in_vain(revision, health))),
+            Waits::No if health.is_empty() => (revision, RevisionOutcome::Healthy, None),
+            Waits::No => (revision, RevisionOutcome::Applied, None),
+        },
+        Err(Broken { attempted: Some(revision), failure, .. }) => {
+            (revision, RevisionOutcome::Failed, Some(failure.message.clone()))
+        }
+        _ => return before.history.clone(),
+    };
+    let step = Step { revision, outcome, committed_at, message: message.as_deref() };
+    history::next(&before.history, step, now)
 }
 
 /// The next status; equal to the one before when nothing changed.
@@ -122,18 +146,19 @@ fn applied(revision: &Revision, health: &[ObjectHealth], objects: usize, waits: 
                 message: format!("applied {revision}; waiting for {}", few(&waiting)),
             }
         }
-        Waits::InVain => {
-            let mut failed: Vec<String> = health
-                .iter()
-                .filter(|h| h.status == "Failed")
-                .map(|h| format!("{}: {}", h.object, h.message))
-                .collect();
-            if failed.is_empty() {
-                failed = health.iter().map(|h| format!("{}: not healthy in time: {}", h.object, h.message)).collect();
-            }
-            Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, format!("applied {revision}; {}", few(&failed))))
-        }
+        Waits::InVain => Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, in_vain(revision, health))),
     }
+}
+
+/// What failed; when nothing did, what was not healthy in time.
+fn in_vain(revision: &Revision, health: &[ObjectHealth]) -> String {
+    let is_failed = |object: &&ObjectHealth| object.status == "Failed";
+    let mut failed: Vec<String> =
+        health.iter().filter(is_failed).map(|h| format!("{}: {}", h.object, h.message)).collect();
+    if failed.is_empty() {
+        failed = health.iter().map(|h| format!("{}: not healthy in time: {}", h.object, h.message)).collect();
+    }
+    format!("applied {revision}; {}", few(&failed))
 }
 
 /// The first three of a list, and how many more there are.
