@@ -163,6 +163,8 @@ pub(crate) async fn start(
 pub struct Unhealthy {
     /// Since when.
     pub since: Option<Instant>,
+    /// Since when some are unhealthy that are waited for.
+    pub waited_since: Option<Instant>,
     /// The watches of their pods.
     pods: BTreeSet<WatchKey>,
     /// The watches of objects that others make.

@@ -95,10 +95,10 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         Ok(Outcome::Applied { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
-            let settled = if settled.is_zero() { now.until(memory.unhealthy.since, SETTLE) } else { settled };
+            let settled = if settled.is_zero() { now.until(memory.unhealthy.waited_since, SETTLE) } else { settled };
             match waits {
                 Waits::ForHealth if !settled.is_zero() => settled,
-                Waits::ForHealth => audit.min(now.until(memory.unhealthy.since, sync.spec.timeout.0)),
+                Waits::ForHealth => audit.min(now.until(memory.unhealthy.waited_since, sync.spec.timeout.0)),
                 _ => audit,
             }
             .min(if memory.unhealthy.is_blind { BLIND } else { audit })
@@ -118,7 +118,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
     let is_settling = matches!(&outcome, Ok(Outcome::Applied { waits: Waits::ForHealth, .. }))
-        && !clock::now().until(memory.unhealthy.since, SETTLE).is_zero();
+        && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero();
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
@@ -218,6 +218,7 @@ impl Run<'_> {
             Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
             self.memory.unhealthy.since = None;
+            self.memory.unhealthy.waited_since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
@@ -240,10 +241,13 @@ impl Run<'_> {
         };
         // What is left as others made it is not waited for.
         let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| !plan.drifted.contains(&m.key)).collect();
-        let (health, others) = self.health(&rendering.manifests, &waited, &keys).await;
-        let waits = self.waits(&health, &others);
+        let (mut health, others) = self.health(&rendering.manifests, &waited, &keys).await;
+        let is_waited_for = |object: &ObjectHealth| self.sync.spec.wait || others.named.contains(&object.object);
+        health.sort_by_key(|object| !is_waited_for(object));
+        let waited = health.partition_point(is_waited_for);
+        let waits = self.waits(&health[..waited]);
         let objects = rendering.manifests.len() + others.count;
-        Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted })
+        Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted })
     }
 
     /// All that is not healthy: what others make first, then its own.
@@ -315,15 +319,14 @@ impl Run<'_> {
             .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
     }
 
-    /// Whether it waits; with `wait: false` only for what `healthChecks` names.
-    fn waits(&self, health: &[ObjectHealth], others: &Others) -> Waits {
-        let since = self.memory.unhealthy.since;
-        let is_late = since.is_some() && self.now.until(since, self.sync.spec.timeout.0).is_zero();
-        let is_waited_for = |object: &&ObjectHealth| self.sync.spec.wait || others.named.contains(&object.object);
-        let mut waited = health.iter().filter(is_waited_for).peekable();
-        if waited.peek().is_none() {
+    /// Whether it waits for these.
+    fn waits(&mut self, unhealthy: &[ObjectHealth]) -> Waits {
+        let since = &mut self.memory.unhealthy.waited_since;
+        *since = if unhealthy.is_empty() { None } else { since.or(Some(self.now.steady)) };
+        let is_late = since.is_some() && self.now.until(*since, self.sync.spec.timeout.0).is_zero();
+        if unhealthy.is_empty() {
             Waits::No
-        } else if is_late || waited.any(|object| object.status == "Failed") {
+        } else if is_late || unhealthy.iter().any(|object| object.status == "Failed") {
             Waits::InVain
         } else {
             Waits::ForHealth

@@ -21,8 +21,10 @@ pub enum Outcome {
         revision: Revision,
         /// What is owned now.
         inventory: Inventory,
-        /// How the objects fare.
+        /// The objects that are not healthy; those that are waited for come first.
         health: Vec<ObjectHealth>,
+        /// How many of them are waited for.
+        waited: usize,
         /// How many objects there are.
         objects: usize,
         /// What still keeps it from being ready.
@@ -72,9 +74,9 @@ pub fn history(
     now: DateTime<Utc>,
 ) -> Vec<crate::api::git_sync::RevisionRecord> {
     let (revision, outcome, message) = match outcome {
-        Ok(Outcome::Applied { revision, health, waits, .. }) => match waits {
+        Ok(Outcome::Applied { revision, health, waited, waits, .. }) => match waits {
             Waits::ForHealth => (revision, RevisionOutcome::Progressing, None),
-            Waits::InVain => (revision, RevisionOutcome::Failed, Some(in_vain(revision, health))),
+            Waits::InVain => (revision, RevisionOutcome::Failed, Some(in_vain(revision, &health[..*waited]))),
             Waits::No if health.is_empty() => (revision, RevisionOutcome::Healthy, None),
             Waits::No => (revision, RevisionOutcome::Applied, None),
         },
@@ -104,7 +106,7 @@ pub fn next(
             reason: Reason::Suspended,
             message: "suspended; nothing is applied, corrected or pruned".to_owned(),
         },
-        Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted }) => {
+        Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted }) => {
             status.last_attempted_revision = Some(revision.clone());
             status.last_applied_revision = Some(revision.clone());
             status.inventory = Some(inventory.clone());
@@ -113,7 +115,7 @@ pub fn next(
                 summary: format!("{healthy}/{objects}"),
                 unhealthy: health.iter().take(LISTED).cloned().collect(),
             });
-            applied(revision, health, *objects, *waits, drifted)
+            applied(revision, &health[..*waited], *objects, *waits, drifted)
         }
         Err(broken) => {
             if let Some(attempted) = &broken.attempted {

@@ -186,6 +186,7 @@ async fn a_newer_commit_never_waits(world: World) {
     }
     sync(&world, "d", &format!("path: d, {target}")).await;
     synced(&world, "d", &repo.head()).await;
+    event(&world, "d", Reason::Applied, &[]).await;
     let first = repo.head();
 
     // Nothing is asked while three wait for their objects.
