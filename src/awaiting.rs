@@ -144,14 +144,15 @@ pub(crate) fn wake_dependants(context: &Context, sync: &GitSync, before: &GitSyn
     if before == status {
         return;
     }
-    for other in context.stores.git_syncs.state() {
+    let all = context.stores.git_syncs.state();
+    for other in all.iter().filter(|other| !other.spec.depends_on.is_empty()) {
         let namespace = other.namespace().unwrap_or_default();
         let waits = other.spec.depends_on.iter().any(|dependency| {
             let is_it = dependency.name == own.1 && *dependency.namespace.as_ref().unwrap_or(&namespace) == own.0;
             is_it && (is_news || dependency.ready_expr.is_some())
         });
         if waits {
-            let _ = context.wakes.git_syncs.send(ObjectRef::from_obj(&*other));
+            let _ = context.wakes.git_syncs.send(ObjectRef::from_obj(&**other));
         }
     }
 }

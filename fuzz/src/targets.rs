@@ -3,6 +3,7 @@
 
 mod challenge;
 mod edit;
+mod expression;
 mod hooks;
 mod link;
 mod loader;
@@ -23,9 +24,10 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 17] = [
+pub const ALL: [(&str, Target); 18] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
+    ("expression", expression::run),
     ("hooks", hooks::run),
     ("link", link::run),
     ("loader", loader::run),
