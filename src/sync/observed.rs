@@ -316,4 +316,34 @@ mod tests {
         assert_eq!(table.listed(&view), [owner()]);
         assert!(table.owned(&view, &owner()).is_empty());
     }
+
+    #[test]
+    fn objects_are_judged_by_the_rules_of_whom_they_concern() {
+        let (table, view) = (Table::default(), "configmaps".to_owned());
+        let rules = |current: &str| {
+            let expr = serde_json::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "current": current}));
+            Rules::read(&[expr.unwrap()], &table.pool).unwrap()
+        };
+        let health = |table: &Table| table.only(&view).unwrap().health;
+        table.set_rules(&owner(), rules("data.k == 'x'"));
+        table.see(&view, &config_map("5", "x"));
+        assert_eq!((health(&table), table.only(&view).unwrap().judged_by == 0), (Health::Healthy, false));
+        assert_eq!(table.see(&view, &config_map("6", "y")), [owner()]);
+        assert_ne!(health(&table), Health::Healthy);
+        table.set_rules(&owner(), None);
+        assert_eq!(table.see(&view, &config_map("6", "y")), [owner()], "the same object, by other rules");
+        assert_eq!((health(&table), table.only(&view).unwrap().judged_by), (Health::Healthy, 0));
+
+        // Who waits for an object of others judges it by rules of its own.
+        let asker = ("shop".to_owned(), "asker".to_owned());
+        table.set_rules(&asker, rules("data.k == 'z'"));
+        let one = "one".to_owned();
+        assert!(table.see_for(&one, &config_map("7", "y"), &asker));
+        assert!(!table.see_for(&one, &config_map("8", "y"), &asker));
+        assert_ne!(table.only(&one).unwrap().health, Health::Healthy);
+        assert!(table.see_for(&one, &config_map("9", "z"), &asker));
+        assert_eq!(table.only(&one).unwrap().health, Health::Healthy);
+        table.forget(&one);
+        assert_eq!(table.only(&one), None);
+    }
 }
