@@ -29,7 +29,7 @@ pub struct Inventory {
 impl Inventory {
     /// Reads a status; an entry that can't be read is left out, as it names nothing.
     pub fn decode(status: &git_sync::Inventory) -> Self {
-        let unpacked = status.packed.as_deref().map(|packed| pack::unpack(packed).unwrap_or_default());
+        let unpacked = status.packed.as_deref().map(|packed| pack::unpack(packed, pack::UNPACKED).unwrap_or_default());
         let records = unpacked.as_ref().unwrap_or(&status.entries).iter().filter_map(|entry| {
             let applied = entry.h.as_ref().and_then(|hashes| hashes.split_once(':'));
             let applied = applied.map(|(rendered, live)| (rendered.to_owned(), live.to_owned()));

@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use crate::api::git_sync::InventoryEntry;
 
 /// How large unpacked entries may be, in bytes: what no status of ours can hold is not ours.
-const UNPACKED: u64 = 32 << 20;
+pub(super) const UNPACKED: u64 = 32 << 20;
 
 /// Packs entries; the same ones make the same text.
 pub(super) fn pack(entries: &[InventoryEntry]) -> Option<String> {
@@ -21,10 +21,10 @@ pub(super) fn pack(entries: &[InventoryEntry]) -> Option<String> {
     Some(STANDARD.encode(encoder.finish().ok()?))
 }
 
-/// Reads what [`pack`] wrote.
-pub(super) fn unpack(packed: &str) -> Option<Vec<InventoryEntry>> {
+/// Reads what [`pack`] wrote, up to so many bytes.
+pub(super) fn unpack(packed: &str, limit: u64) -> Option<Vec<InventoryEntry>> {
     let compressed = STANDARD.decode(packed).ok()?;
     let mut text = Vec::new();
-    GzDecoder::new(compressed.as_slice()).take(UNPACKED).read_to_end(&mut text).ok()?;
+    GzDecoder::new(compressed.as_slice()).take(limit).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
 }
