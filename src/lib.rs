@@ -29,6 +29,7 @@ pub mod pushing;
 pub mod proposing;
 pub mod rendering;
 pub mod referring;
+pub mod awaiting;
 pub mod observing;
 pub mod applying;
 pub mod finalizing;

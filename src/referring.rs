@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::api::git_sync::{PostBuild, Source, SubstituteStrategy};
-use crate::cluster::watches::WatchKey;
+use crate::cluster::watches::{One, WatchKey};
 use crate::context::{Context, synced};
 use crate::failure::Failure;
 use crate::object::Gvk;
@@ -90,7 +90,7 @@ fn key(context: &Context, sync: &GitSync, source: &Source) -> WatchKey {
         gvk: Gvk::new("v1", source.kind.as_str()),
         namespace: sync.namespace(),
         is_owned: false,
-        name: Some(source.name.clone()),
+        one: Some(One { name: source.name.clone(), asker: None }),
     }
 }
 
@@ -101,7 +101,7 @@ async fn look(context: &Context, key: &WatchKey, field: &str) -> Result<Option<D
         let listed = tokio::time::timeout(LIST_TIMEOUT, synced(state)).await;
         let listed = listed.unwrap_or_else(|_| Err("no list within 30 s".to_owned()));
         if let Err(reason) = listed {
-            let name = key.name.as_deref().unwrap_or_default();
+            let name = key.one.as_ref().map(|one| one.name.as_str()).unwrap_or_default();
             let message = format!("{field}: {} can't watch {} {name}: {reason}", key.identity, key.gvk.kind);
             return Err(match reason.contains("forbidden") {
                 true => Failure::user(Reason::AccessDenied, message),

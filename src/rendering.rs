@@ -9,7 +9,7 @@ use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
-use crate::git::{self, Kind, Mirror};
+use crate::git::{self, Kind, Mirror, Reach};
 use crate::kustomize;
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
 use crate::revision::{CommitId, Revision};

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::reflector::ObjectRef;
@@ -23,16 +24,19 @@ pub mod inventory;
 pub mod observed;
 pub mod fields;
 pub mod plan;
+pub mod cel;
 pub mod health;
 pub mod dependencies;
 pub mod status;
 pub mod substitute;
 pub mod referred;
+pub mod history;
 
 use crate::api::condition::{Reason, ready};
-use crate::api::git_sync::ObjectHealth;
+use crate::api::git_sync::{self, ObjectHealth};
 use crate::api::{FINALIZER, GitSync, GitSyncStatus};
 use crate::applying::Applying;
+use crate::awaiting::{self, Others};
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
 use crate::cluster::events::Severity;
@@ -43,13 +47,14 @@ use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
 use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
-use crate::revision::Revision;
 use inventory::Inventory;
 use plan::Plan;
 use status::{Broken, Outcome, Waits};
 
 /// How long "on its way" may stay unwritten, so that what becomes healthy at once costs one status.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How soon to look again at an object of `healthChecks` whose kind the cluster does not know yet.
+const BLIND: Duration = Duration::from_secs(5);
 
 /// What is remembered of a GitSync.
 #[derive(Clone, Default)]
@@ -62,6 +67,17 @@ pub struct Remembered {
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
     has_finalizer: bool,
+    /// A large inventory as it was packed last, by its digest: to pack one takes longer than all else that a run does.
+    packed: Option<(u64, git_sync::Inventory)>,
+    /// The generation whose rules judged the objects.
+    judged: Option<i64>,
+}
+
+impl Remembered {
+    /// The status that was written last.
+    pub(crate) fn written(&self) -> Option<GitSyncStatus> {
+        self.progress.status.clone()
+    }
 }
 
 /// Brings one GitSync's part of the cluster up to date.
@@ -71,6 +87,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     let before = memory.progress.status.clone().or_else(|| sync.status.clone()).unwrap_or_default();
     if sync.metadata.deletion_timestamp.is_some() {
         referring::follow(&context, &sync, &mut memory.references, References::new());
+        observing::leave(&context, &sync, &mut memory.unhealthy).await;
         context.syncs.put(&*sync, memory.clone());
         let owned = memory.inventory.or_else(|| before.inventory.as_ref().map(Inventory::decode)).unwrap_or_default();
         return finalize(&sync, &context, owned, &before).await;
@@ -79,18 +96,21 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     let outcome = masked(outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
-    let status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), clock::now().wall);
+    let ended = clock::now().wall;
+    let mut status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), ended);
+    status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended);
     let mut again = match &outcome {
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
         Ok(Outcome::Applied { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
-            let settled = if settled.is_zero() { now.until(memory.unhealthy.since, SETTLE) } else { settled };
+            let settled = if settled.is_zero() { now.until(memory.unhealthy.waited_since, SETTLE) } else { settled };
             match waits {
                 Waits::ForHealth if !settled.is_zero() => settled,
-                Waits::ForHealth => audit.min(now.until(memory.unhealthy.since, sync.spec.timeout.0)),
+                Waits::ForHealth => audit.min(now.until(memory.unhealthy.waited_since, sync.spec.timeout.0)),
                 _ => audit,
             }
+            .min(if memory.unhealthy.is_blind { BLIND } else { audit })
         }
         Err(broken) => {
             tracing::warn!(
@@ -107,7 +127,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
     let is_settling = matches!(&outcome, Ok(Outcome::Applied { waits: Waits::ForHealth, .. }))
-        && !clock::now().until(memory.unhealthy.since, SETTLE).is_zero();
+        && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero();
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
@@ -123,39 +143,44 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         }
     }
     context.syncs.put(&*sync, memory);
-    if is_ready(&before) != is_ready(&status) || before.last_applied_revision != status.last_applied_revision {
-        wake_dependants(&sync, &context);
-    }
+    awaiting::wake_dependants(&context, &sync, &before, &status);
     Requeue::requeue(again)
 }
 
 /// What the server and the objects say may quote what came from a Secret.
-fn masked(outcome: Result<Outcome, Broken>, memory: &Remembered) -> Result<Outcome, Broken> {
+fn masked(mut outcome: Result<Outcome, Broken>, memory: &Remembered) -> Result<Outcome, Broken> {
     let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return outcome };
-    match outcome {
-        Ok(Outcome::Applied { revision, inventory, mut health, objects, waits, drifted }) => {
+    match &mut outcome {
+        Ok(Outcome::Applied { health, .. }) => {
             health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
-            Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted })
         }
-        Err(mut broken) => {
-            broken.failure.message = mask.hide(&broken.failure.message);
-            Err(broken)
-        }
-        outcome => outcome,
+        Ok(_) => {}
+        Err(broken) => broken.failure.message = mask.hide(&broken.failure.message),
     }
+    outcome
 }
 
-fn is_ready(status: &GitSyncStatus) -> bool {
+/// When the commit that was tried was made; read only for one that the history does not have yet.
+fn committed_at(
+    sync: &GitSync,
+    context: &Context,
+    before: &GitSyncStatus,
+    outcome: &Result<Outcome, Broken>,
+) -> Option<DateTime<Utc>> {
+    let revision = match outcome {
+        Ok(Outcome::Applied { revision, .. }) => revision,
+        Err(broken) => broken.attempted.as_ref()?,
+        Ok(_) => return None,
+    };
+    if before.history.first().is_some_and(|known| known.revision == *revision) {
+        return None;
+    }
+    let grounded = context.ground.head(&sync.namespace().unwrap_or_default(), &sync.spec.config_repo_ref.name)?;
+    DateTime::from_timestamp(grounded.mirror.commit_info(&revision.commit).ok()?.time, 0)
+}
+
+pub(crate) fn is_ready(status: &GitSyncStatus) -> bool {
     ready(&status.conditions).is_some_and(|ready| ready.status == "True")
-}
-
-fn wake_dependants(sync: &GitSync, context: &Context) {
-    let (namespace, name) = (sync.namespace(), sync.name_any());
-    for other in context.stores.git_syncs.state() {
-        if other.namespace() == namespace && other.spec.depends_on.iter().any(|dependency| dependency.name == name) {
-            let _ = context.wakes.git_syncs.send(ObjectRef::from_obj(&*other));
-        }
-    }
 }
 
 /// One run over one GitSync.
@@ -196,9 +221,10 @@ impl Run<'_> {
             return Ok(Outcome::Waiting);
         };
         self.add_finalizer().await?;
+        awaiting::learn(self.context, self.sync)?;
         let revision = grounded.revision.clone();
         let (rendering, failed) = self.render(&grounded).await?;
-        self.dependencies(&revision)?;
+        awaiting::depend(self.context, self.sync, &revision)?;
         let owned = self.owned();
         let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
         let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
@@ -214,6 +240,7 @@ impl Run<'_> {
             Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
             self.memory.unhealthy.since = None;
+            self.memory.unhealthy.waited_since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
@@ -224,7 +251,7 @@ impl Run<'_> {
         for heir in &applied.heirs {
             let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
         }
-        let inventory = applied.owned.encode();
+        let inventory = self.encode(&applied.owned);
         if let Some(failure) = failed.or(applied.failure).or(denied) {
             return Err(Broken { failure, attempted: Some(revision), inventory: Some(inventory) });
         }
@@ -234,12 +261,29 @@ impl Run<'_> {
         } else {
             keys
         };
-        let memory = &mut self.memory.unhealthy;
         // What is left as others made it is not waited for.
         let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| !plan.drifted.contains(&m.key)).collect();
-        let health = observing::health(self.context, self.sync, &waited, &keys, memory, self.now).await;
-        let waits = self.waits(&health);
-        Ok(Outcome::Applied { revision, inventory, health, objects: rendering.manifests.len(), waits, drifted })
+        let (mut health, others) = self.health(&rendering.manifests, &waited, &keys).await;
+        let is_waited_for = |object: &ObjectHealth| self.sync.spec.wait || others.named.contains(&object.object);
+        health.sort_by_key(|object| !is_waited_for(object));
+        let waited = health.partition_point(is_waited_for);
+        let waits = self.waits(&health[..waited]);
+        let objects = rendering.manifests.len() + others.count;
+        Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted })
+    }
+
+    /// All that is not healthy: what others make first, then its own.
+    async fn health(&mut self, all: &[Manifest], waited: &[&Manifest], keys: &Keys) -> (Vec<ObjectHealth>, Others) {
+        let generation = self.sync.metadata.generation;
+        if self.memory.judged != generation && awaiting::judge_anew(self.context, self.sync, all, keys).await {
+            self.memory.judged = generation;
+        }
+        let memory = &mut self.memory.unhealthy;
+        let others = awaiting::others(self.context, self.sync, all, memory).await;
+        let mut health = others.unhealthy.clone();
+        health.extend(observing::health(self.context, self.sync, waited, keys, memory, self.now).await);
+        memory.since = if health.is_empty() { None } else { memory.since.or(Some(self.now.steady)) };
+        (health, others)
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -251,29 +295,6 @@ impl Run<'_> {
         self.context.cluster.write_finalizers(self.sync, &finalizers).await.map_err(|error| cluster_failure(&error))?;
         self.memory.has_finalizer = true;
         Ok(())
-    }
-
-    fn dependencies(&self, revision: &Revision) -> Result<(), Failure> {
-        if self.sync.spec.depends_on.is_empty() {
-            return Ok(());
-        }
-        let all = self.context.stores.git_syncs.state();
-        let neighbours = all.iter().filter(|other| other.namespace() == self.sync.namespace());
-        let nodes: Vec<dependencies::Node> = neighbours.map(|other| self.node(other)).collect();
-        dependencies::check(&self.sync.name_any(), revision, &nodes)
-    }
-
-    fn node(&self, other: &GitSync) -> dependencies::Node {
-        // What was written last may be newer than what the watch shows.
-        let written = self.context.syncs.look(other, |memory| memory.progress.status.clone()).flatten();
-        let status = written.or_else(|| other.status.clone()).unwrap_or_default();
-        dependencies::Node {
-            name: other.name_any(),
-            repo: other.spec.config_repo_ref.name.clone(),
-            depends_on: other.spec.depends_on.iter().map(|dependency| dependency.name.clone()).collect(),
-            is_ready: is_ready(&status) && status.observed_generation == other.metadata.generation,
-            applied: status.last_applied_revision,
-        }
     }
 
     /// The rendering of the head; when that fails, of the last good revision, with the failure beside it.
@@ -312,6 +333,16 @@ impl Run<'_> {
         }
     }
 
+    fn encode(&mut self, owned: &Inventory) -> git_sync::Inventory {
+        let digest = self.memory.packed.as_ref().map(|_| owned.digest());
+        if let Some((_, packed)) = self.memory.packed.as_ref().filter(|(known, _)| Some(*known) == digest) {
+            return packed.clone();
+        }
+        let encoded = owned.encode();
+        self.memory.packed = encoded.packed.is_some().then(|| (owned.digest(), encoded.clone()));
+        encoded
+    }
+
     fn owned(&self) -> Inventory {
         self.memory
             .inventory
@@ -319,12 +350,14 @@ impl Run<'_> {
             .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
     }
 
-    fn waits(&self, health: &[ObjectHealth]) -> Waits {
-        let since = self.memory.unhealthy.since;
-        let is_late = since.is_some() && self.now.until(since, self.sync.spec.timeout.0).is_zero();
-        if !self.sync.spec.wait || health.is_empty() {
+    /// Whether it waits for these.
+    fn waits(&mut self, unhealthy: &[ObjectHealth]) -> Waits {
+        let since = &mut self.memory.unhealthy.waited_since;
+        *since = if unhealthy.is_empty() { None } else { since.or(Some(self.now.steady)) };
+        let is_late = since.is_some() && self.now.until(*since, self.sync.spec.timeout.0).is_zero();
+        if unhealthy.is_empty() {
             Waits::No
-        } else if is_late || health.iter().any(|object| object.status == "Failed") {
+        } else if is_late || unhealthy.iter().any(|object| object.status == "Failed") {
             Waits::InVain
         } else {
             Waits::ForHealth
@@ -402,6 +435,7 @@ fn failed_reason(reason: &str) -> Reason {
         Reason::DependencyNotReady,
         Reason::DependencyCycle,
         Reason::ClusterUnavailable,
+        Reason::InvalidSpec,
     ];
     known.into_iter().find(|known| known.as_str() == reason).unwrap_or(Reason::ApplyFailed)
 }

@@ -3,6 +3,7 @@
 
 mod challenge;
 mod edit;
+mod expression;
 mod hooks;
 mod link;
 mod loader;
@@ -27,6 +28,7 @@ pub type Target = fn(&[u8]);
 pub const ALL: [(&str, Target); 18] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
+    ("expression", expression::run),
     ("hooks", hooks::run),
     ("link", link::run),
     ("loader", loader::run),

@@ -10,10 +10,14 @@ use super::reference::LocalRef;
 use crate::revision::Revision;
 
 mod build;
+mod checks;
+mod history;
 
 pub use build::{
     CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
 };
+pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
+pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -94,9 +98,21 @@ pub struct GitSyncSpec {
     /// How long objects may take to become healthy.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
-    /// GitSyncs of the namespace that must be ready first.
+    /// Objects beside those of the path that must be healthy too; with `wait: false` the only ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub depends_on: Vec<LocalRef>,
+    #[schemars(length(max = 50))]
+    pub health_checks: Vec<HealthCheck>,
+    /// What healthy means for kinds that we know nothing about, or that are another matter here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub health_check_exprs: Vec<HealthCheckExpr>,
+    /// GitSyncs that must be ready first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub depends_on: Vec<Dependency>,
+    /// Namespaces whose GitSyncs may depend on this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_from: Option<AccessFrom>,
     /// The service account of the namespace as which everything is read, watched, applied and deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -147,13 +163,20 @@ pub struct GitSyncStatus {
     /// How its objects fare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthStatus>,
+    /// What became of the last ten revisions, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<RevisionRecord>,
 }
 
 /// Every object that a GitSync owns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
-    /// One entry an object, in the order of their ids.
+    /// One entry an object, in the order of their ids; empty when they are packed.
     pub entries: Vec<InventoryEntry>,
+    /// The entries of a large inventory, so that they fit into one object of etcd: JSON, compressed by gzip, in Base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<String>,
 }
 
 /// One owned object.

@@ -10,7 +10,7 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 18] = [
+const JOINTS: [&str; 20] = [
     "context",
     "signing",
     "authenticating",
@@ -22,6 +22,7 @@ const JOINTS: [&str; 18] = [
     "proposing",
     "rendering",
     "referring",
+    "awaiting",
     "observing",
     "applying",
     "finalizing",

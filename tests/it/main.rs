@@ -28,6 +28,7 @@ mod forges;
 mod gates;
 mod generated;
 mod holds;
+mod health;
 mod hostile;
 mod installing;
 mod kustomizations;
@@ -112,6 +113,7 @@ fn run_tests() -> ExitCode {
         faults::trials(),
         holds::trials(),
         proposals::trials(),
+        health::trials(),
         hostile::trials(),
         objects::trials(),
         drift::trials(),
