@@ -18,6 +18,9 @@ pub trait Files {
     fn bytes(&mut self, path: &str) -> Vec<u8>;
 }
 
+/// Files by their path from the repository's root.
+pub type Tree = BTreeMap<String, Vec<u8>>;
+
 /// What a render takes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -102,11 +105,7 @@ impl Plain {
     ///
     /// # Errors
     /// When an addition can't be made.
-    pub fn build(
-        self,
-        overlay: &Overlay,
-        rendered: &Rendered,
-    ) -> Option<Result<BTreeMap<String, Vec<u8>>, Vec<Problem>>> {
+    pub fn build(self, overlay: &Overlay, rendered: &Rendered) -> Option<Result<Tree, Vec<Problem>>> {
         let has_objects = !rendered.manifests.is_empty() || !self.folders.is_empty();
         let is_needed = !self.folders.is_empty() || overlay.is_needed(&rendered.manifests);
         if !rendered.problems.is_empty() || !has_objects || !is_needed {
