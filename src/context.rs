@@ -125,12 +125,12 @@ impl Context {
         fn uids<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -> HashSet<String> {
             store.state().iter().filter_map(|object| object.meta().uid.clone()).collect()
         }
-        let policies = uids(&self.stores.image_policies);
+        let (policies, repos) = (uids(&self.stores.image_policies), uids(&self.stores.config_repos));
         self.policies.retain(&policies);
-        self.hooks.retain(&policies);
+        self.hooks.retain(&policies.union(&repos).cloned().collect());
         self.updates.retain(&uids(&self.stores.image_updates));
         self.syncs.retain(&uids(&self.stores.git_syncs));
-        self.repos.retain(&uids(&self.stores.config_repos));
+        self.repos.retain(&repos);
     }
 
     /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.
@@ -157,7 +157,7 @@ impl Context {
         if let Some(grounded) = self.ground.head(&namespace, repo) {
             return Ok(Some(grounded));
         }
-        let written = self.repos.look(&*known, |memory| memory.status.clone()).flatten();
+        let written = self.repos.look(&*known, |memory| memory.written().cloned()).flatten();
         let status = written.or_else(|| known.status.clone()).unwrap_or_default();
         match ready(&status.conditions).filter(|ready| ready.status == "False") {
             Some(not_ready) => {

@@ -15,6 +15,7 @@ mod grep;
 mod history;
 mod local;
 mod lsrefs;
+mod merge;
 mod mirror;
 mod pktline;
 mod place;

@@ -32,6 +32,7 @@ pub mod observing;
 pub mod applying;
 pub mod finalizing;
 pub mod leading;
+pub mod listening;
 
 pub mod registry;
 pub mod git;

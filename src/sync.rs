@@ -105,7 +105,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         return Requeue::requeue(again);
     }
     match context.cluster.write_status(&*sync, &before, &status).await {
-        Ok(()) => {
+        Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
         }

@@ -10,7 +10,7 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 17] = [
+const JOINTS: [&str; 18] = [
     "context",
     "signing",
     "authenticating",
@@ -25,6 +25,7 @@ const JOINTS: [&str; 17] = [
     "applying",
     "finalizing",
     "leading",
+    "listening",
     "run",
     "cli",
     "clock",

@@ -1,7 +1,7 @@
 //! The ways to a Git host: SSH to a real Gitea with keys of every kind, HTTPS with an own authority, a client certificate and a
 //! proxy; and what a poll of a large repository costs, and a head without its history.
 
-mod https;
+pub mod https;
 mod shallow;
 
 use std::collections::BTreeMap;
