@@ -92,8 +92,9 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         let owned = memory.inventory.or_else(|| before.inventory.as_ref().map(Inventory::decode)).unwrap_or_default();
         return finalize(&sync, &context, owned, &before).await;
     }
-    let outcome = Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
-    let outcome = masked(outcome, &memory);
+    let mut outcome =
+        Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
+    mask(&mut outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
     let ended = clock::now().wall;
@@ -148,16 +149,15 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
 }
 
 /// What the server and the objects say may quote what came from a Secret.
-fn masked(mut outcome: Result<Outcome, Broken>, memory: &Remembered) -> Result<Outcome, Broken> {
-    let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return outcome };
-    match &mut outcome {
+fn mask(outcome: &mut Result<Outcome, Broken>, memory: &Remembered) {
+    let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return };
+    match outcome {
         Ok(Outcome::Applied { health, .. }) => {
             health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
         }
         Ok(_) => {}
         Err(broken) => broken.failure.message = mask.hide(&broken.failure.message),
     }
-    outcome
 }
 
 /// When the commit that was tried was made; read only for one that the history does not have yet.

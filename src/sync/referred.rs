@@ -116,16 +116,16 @@ mod tests {
         assert!(referred.see(&view, &map("1")).is_empty() && referred.data(&view).is_none(), "nobody waits");
         referred.wait(&view, &owner);
         assert!(referred.listed(&view).is_empty());
-        assert_eq!(referred.see(&view, &map("1")), [owner.clone()]);
+        assert_eq!(referred.see(&view, &map("1")), std::slice::from_ref(&owner));
         assert!(referred.see(&view, &map("1")).is_empty(), "the same");
         referred.restart(&view);
         assert!(referred.see(&view, &map("1")).is_empty() && referred.listed(&view).is_empty(), "still there");
         assert_eq!(referred.data(&view).unwrap()["a"], b"1");
         referred.restart(&view);
-        assert_eq!(referred.listed(&view), [owner.clone()], "gone while nobody looked");
+        assert_eq!(referred.listed(&view), std::slice::from_ref(&owner), "gone while nobody looked");
         assert!(referred.data(&view).is_none());
         referred.see(&view, &map("2"));
-        assert_eq!(referred.gone(&view), [owner.clone()]);
+        assert_eq!(referred.gone(&view), std::slice::from_ref(&owner));
         assert!(referred.leave(&view, &owner) && !referred.leave(&view, &owner));
     }
 

@@ -176,13 +176,13 @@ pub fn few(items: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn applied(health: &[(&str, &str)], waited: usize, waits: Waits) -> Result<Outcome, Broken> {
+    fn applied(health: &[(&str, &str)], waited: usize, waits: Waits) -> Outcome {
         let object = |(object, status): &(&str, &str)| ObjectHealth {
             object: (*object).to_owned(),
             status: (*status).to_owned(),
             message: "is late".to_owned(),
         };
-        Ok(Outcome::Applied {
+        Outcome::Applied {
             revision: format!("main@sha1:{}", "a".repeat(40)).parse().unwrap(),
             inventory: Inventory::default(),
             health: health.iter().map(object).collect(),
@@ -190,7 +190,7 @@ mod tests {
             objects: 3,
             waits,
             drifted: Vec::new(),
-        })
+        }
     }
 
     #[track_caller]
@@ -208,12 +208,12 @@ mod tests {
     fn what_is_waited_for_is_told() {
         use RevisionOutcome::{Applied, Failed, Healthy, Progressing};
         let two = [("a", "Progressing"), ("b", "Progressing")];
-        check(&applied(&[], 0, Waits::No), ("True", "applied HEAD: 3 objects"), "3/3", Healthy);
-        check(&applied(&two, 0, Waits::No), ("True", "applied HEAD: 3 objects"), "1/3", Applied);
-        check(&applied(&two, 1, Waits::ForHealth), ("Unknown", "applied HEAD; waiting for a"), "1/3", Progressing);
+        check(&Ok(applied(&[], 0, Waits::No)), ("True", "applied HEAD: 3 objects"), "3/3", Healthy);
+        check(&Ok(applied(&two, 0, Waits::No)), ("True", "applied HEAD: 3 objects"), "1/3", Applied);
+        check(&Ok(applied(&two, 1, Waits::ForHealth)), ("Unknown", "applied HEAD; waiting for a"), "1/3", Progressing);
         let late = "applied HEAD; a: not healthy in time: is late";
-        check(&applied(&two, 1, Waits::InVain), ("False", late), "1/3", Failed);
+        check(&Ok(applied(&two, 1, Waits::InVain)), ("False", late), "1/3", Failed);
         let failed = [("a", "Progressing"), ("b", "Failed")];
-        check(&applied(&failed, 2, Waits::InVain), ("False", "applied HEAD; b: is late"), "1/3", Failed);
+        check(&Ok(applied(&failed, 2, Waits::InVain)), ("False", "applied HEAD; b: is late"), "1/3", Failed);
     }
 }

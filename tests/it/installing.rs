@@ -76,7 +76,9 @@ async fn the_chart_is_the_same(_world: World) {
         let mut helm = Command::new(program("helm").unwrap());
         helm.args(["template", "tagboat", "--namespace", "tagboat-system"]).arg(deploy.join("chart"));
         helm.env("HOME", folder.path());
-        values.iter().for_each(|value| drop(helm.args(["--set", value])));
+        for value in &values {
+            helm.args(["--set", value]);
+        }
         let chart = objects(&mut helm);
         for (key, object) in &expected {
             assert_eq!(chart.get(key), Some(object), "{key}");
