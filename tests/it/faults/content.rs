@@ -114,7 +114,7 @@ pub async fn packs_that_swell(world: World) {
     in_git(&repo, FILE, ":1.2.0 ").await;
     let versions = tagboat.peak_memory() / MIB;
     println!("a file of {} MiB: {alone} MiB at most; versions of it: {versions} MiB", SIZE as u64 / MIB);
-    assert!(versions < 90, "{alone} {versions} MiB");
+    assert!(versions < 120, "{alone} {versions} MiB");
     assert_eq!(written(&repo), ["1.1.0", "1.2.0"]);
 }
 
