@@ -25,7 +25,7 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 18] = [
+pub const ALL: [(&str, Target); 19] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
     ("expression", expression::run),

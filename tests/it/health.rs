@@ -2,7 +2,7 @@
 //! a newer commit that never waits, what a status remembers, and an inventory that people could not read any more.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams};
