@@ -1,8 +1,7 @@
-//! Loop two's first half: files of one revision → objects. Joins the mirror, the real kustomize and the pure render step,
+//! Loop two's first half: files of one revision → objects. Joins the mirror, the real kustomize and helm and the pure render step,
 //! and keeps what it made for as long as everything that it read is unchanged.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::GitSync;
@@ -10,14 +9,15 @@ use crate::api::condition::Reason;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::git::{self, Kind, Mirror, Reach};
-use crate::kustomize;
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
 use crate::revision::{CommitId, Revision};
+use crate::sync::chart::{self, Release};
 use crate::sync::input::{self, Files, Input};
 use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
 use crate::sync::substitute::{self, Mask, Variables};
 use crate::sync::{hash, kustomize as kustomization, status};
+use crate::tool::{self, Given, Programs};
 
 /// Paths with the id of what was there.
 type Ids = BTreeMap<String, Option<String>>;
@@ -55,15 +55,21 @@ pub async fn render(
     let kept = kept.filter(|kept| kept.variables == fingerprint);
     let overlay = Overlay::of(&sync.spec);
     let reading = Reading::new(grounded.mirror.clone(), revision.commit.clone(), sync.spec.ignore.clone());
-    let (path, added) = (sync.spec.path.clone(), overlay.clone());
-    let read = tokio::task::spawn_blocking(move || read(reading, &path, &added, kept));
+    let mut release = Release::of(sync);
+    let (path, added, asked) = (sync.spec.path.clone(), overlay.clone(), release.clone());
+    let read = tokio::task::spawn_blocking(move || read(reading, &path, (&added, &asked), kept));
     let read =
         read.await.map_err(|error| Failure::retry(Reason::InternalError, format!("the read broke off: {error}")))?;
     let (input, ids) = match read? {
         Read::Kept(rendering) => return Ok(rendering),
         Read::Fresh(input, ids) => (input, ids),
     };
-    let made = make(&context.settings.kustomize, &overlay, input).await;
+    if matches!(input, Input::Chart(..)) {
+        let served = context.cluster.kinds().served().await;
+        let served = served.map_err(|error| Failure::retry(Reason::ClusterUnavailable, error.to_string()))?;
+        release.know(&served.version, served.api_versions);
+    }
+    let made = make(&context.settings.programs, &overlay, &release, input).await;
     let made = made.map_err(|error| Failure::retry(Reason::RenderFailed, error.to_string()))?;
     let rendered = substitute::objects(made, variables);
     let scopes = scopes(context, &rendered.manifests).await?;
@@ -78,30 +84,60 @@ pub async fn render(
     Ok(Arc::new(Rendering { manifests, hashes, read: ids, generation, variables: fingerprint, mask }))
 }
 
-/// Makes objects of what was read: plain files are read as they are, and built where the spec or their folders ask for it.
+/// Makes objects of what was read: plain files are read as they are, and built where the spec or their folders ask for it; so is what
+/// a chart makes.
 ///
 /// # Errors
-/// When kustomize can't be run; what it refuses is a problem of the objects.
-pub(crate) async fn make(kustomize: &Path, overlay: &Overlay, input: Input) -> Result<Rendered, kustomize::Error> {
+/// When a program can't be run; what it refuses is a problem of the objects.
+pub(crate) async fn make(
+    programs: &Programs,
+    overlay: &Overlay,
+    release: &Release,
+    input: Input,
+) -> Result<Rendered, tool::Error> {
     let (root, files) = match input {
         Input::Kustomization { root, files } => (root, files),
         Input::Plain(plain) => {
             let rendered = render::plain(&plain.files);
-            let root = plain.root.clone();
-            match plain.build(overlay, &rendered) {
-                None => return Ok(rendered),
-                Some(Err(problems)) => return Ok(Rendered { manifests: Vec::new(), problems }),
-                Some(Ok(files)) => (root, files),
+            match around(plain, overlay, rendered) {
+                Ok(build) => build,
+                Err(rendered) => return Ok(rendered),
+            }
+        }
+        Input::Chart(chart, plain) => {
+            let given = Given { files: &chart.files, is_secret: false };
+            let rendered =
+                match tool::helm::template(&programs.helm, chart::FOLDER, &release.arguments(&chart), given).await {
+                    Ok(output) => chart::objects(&chart, &output),
+                    Err(tool::Error::Refused(said)) => refused(chart.refused(&said)),
+                    Err(error) => return Err(error),
+                };
+            match around(plain, overlay, rendered) {
+                Ok(build) => build,
+                Err(rendered) => return Ok(rendered),
             }
         }
     };
-    match kustomize::build(kustomize, &root, &files).await {
+    let given = Given { files: &files, is_secret: false };
+    match tool::kustomize::build(&programs.kustomize, &root, given).await {
         Ok(output) => Ok(render::from_build(&output)),
-        Err(kustomize::Error::Refused(said)) => {
-            Ok(Rendered { manifests: Vec::new(), problems: vec![kustomization::build_problem(&said, &root)] })
-        }
+        Err(tool::Error::Refused(said)) => Ok(refused(vec![kustomization::build_problem(&said, &root)])),
         Err(error) => Err(error),
     }
+}
+
+/// The build that objects still need: its root and its files. Else the objects themselves.
+fn around(plain: input::Plain, overlay: &Overlay, rendered: Rendered) -> Result<(String, input::Tree), Rendered> {
+    let root = plain.root.clone();
+    match plain.build(overlay, &rendered) {
+        None => Err(rendered),
+        Some(Err(problems)) => Err(refused(problems)),
+        Some(Ok(files)) => Ok((root, files)),
+    }
+}
+
+fn refused(problems: Vec<Problem>) -> Rendered {
+    Rendered { manifests: Vec::new(), problems }
 }
 
 /// What a render that did not work means: the cluster keeps what it has until somebody mends the files.
@@ -116,14 +152,19 @@ enum Read {
 }
 
 /// Reads what a render needs from the mirror; disk, so not on an async worker.
-fn read(mut reading: Reading, path: &str, overlay: &Overlay, kept: Option<Arc<Rendering>>) -> Result<Read, Failure> {
+fn read(
+    mut reading: Reading,
+    path: &str,
+    (overlay, release): (&Overlay, &Release),
+    kept: Option<Arc<Rendering>>,
+) -> Result<Read, Failure> {
     if let Some(kept) = kept
         && kept.is_current(&reading.mirror, &reading.commit).map_err(|error| storage(&error))?
     {
         return Ok(Read::Kept(kept));
     }
     let root = kustomization::normalise(path).map_err(|problem| problems(&[problem]))?;
-    let chosen = input::choose(&root, overlay, &mut reading);
+    let chosen = input::choose(&root, overlay, release, &mut reading);
     if let Some(error) = reading.broken {
         return Err(storage(&error));
     }

@@ -19,6 +19,7 @@ pub mod render;
 pub mod kustomize;
 pub mod overlay;
 pub mod input;
+pub mod chart;
 pub mod order;
 pub mod inventory;
 pub mod observed;

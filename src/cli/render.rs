@@ -9,9 +9,10 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Output, files};
-use crate::api::{GitSync, GitSyncSpec};
+use super::{Output, ProgramArgs, files};
+use crate::api::GitSync;
 use crate::object::Problem;
+use crate::sync::chart::Release;
 use crate::sync::input::{self, Files};
 use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
@@ -26,9 +27,8 @@ pub(super) struct Args {
     /// beside it
     #[arg(short, long, value_name = "FILE")]
     filename: Option<PathBuf>,
-    /// The kustomize program
-    #[arg(long, env = "TAGBOAT_KUSTOMIZE", default_value = "kustomize", value_name = "FILE")]
-    kustomize: PathBuf,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// How to print; text is a multi-document YAML
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -51,7 +51,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("{}: is no folder", folder.display());
     }
     let (root, path) = files::checkout(&folder)?;
-    let rendered = read(root, &path, &args.kustomize, sync.as_ref().map(|sync| &sync.spec))?;
+    let rendered = read(root, &path, args, sync.as_ref())?;
     let finished = match (&sync, &args.filename) {
         (Some(sync), Some(file)) => finish(substituted(rendered, sync, file)?, sync),
         _ => rendered,
@@ -69,10 +69,12 @@ fn one_sync(file: &Path) -> anyhow::Result<GitSync> {
     }
 }
 
-fn read(root: PathBuf, path: &str, kustomize: &Path, spec: Option<&GitSyncSpec>) -> anyhow::Result<Rendered> {
-    let overlay = spec.map(Overlay::of).unwrap_or_default();
-    let mut disk = Disk { root, ignore: spec.and_then(|spec| spec.ignore.clone()), broken: None };
-    let chosen = input::choose(path, &overlay, &mut disk);
+fn read(root: PathBuf, path: &str, args: &Args, sync: Option<&GitSync>) -> anyhow::Result<Rendered> {
+    let overlay = sync.map(|sync| Overlay::of(&sync.spec)).unwrap_or_default();
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("release");
+    let release = sync.map_or_else(|| Release::named(name), Release::of);
+    let mut disk = Disk { root, ignore: sync.and_then(|sync| sync.spec.ignore.clone()), broken: None };
+    let chosen = input::choose(path, &overlay, &release, &mut disk);
     if let Some(error) = disk.broken {
         return Err(error);
     }
@@ -81,7 +83,7 @@ fn read(root: PathBuf, path: &str, kustomize: &Path, spec: Option<&GitSyncSpec>)
         Err(problems) => return Ok(Rendered { manifests: Vec::new(), problems }),
     };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    Ok(runtime.block_on(rendering::make(kustomize, &overlay, input))?)
+    Ok(runtime.block_on(rendering::make(&args.programs.clone().into(), &overlay, &release, input))?)
 }
 
 /// The files of a checkout.

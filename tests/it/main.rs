@@ -16,6 +16,7 @@ mod announced;
 mod architecture;
 mod bench;
 mod chaos;
+mod charts;
 mod choices;
 mod commands;
 mod cuts;
@@ -119,6 +120,7 @@ fn run_tests() -> ExitCode {
         drift::trials(),
         kustomizations::trials(),
         variables::trials(),
+        charts::trials(),
         overlays::trials(),
         tenants::trials(),
         installing::trials(),
