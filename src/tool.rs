@@ -36,7 +36,7 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
     /// It could not be run.
-    #[error("{name} can't be run ({program}): {reason}")]
+    #[error("{name} can't be run ({program}): {reason}; install it beside tagboat, or name it with --{name}")]
     NotRun {
         /// Its name, as its option has it.
         name: &'static str,

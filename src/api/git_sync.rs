@@ -11,6 +11,7 @@ use crate::revision::Revision;
 
 mod build;
 mod checks;
+mod decryption;
 mod helm;
 mod history;
 
@@ -18,6 +19,7 @@ pub use build::{
     CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
 };
 pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
+pub use decryption::{Decryption, DecryptionProvider};
 pub use helm::HelmChart;
 pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 
@@ -58,6 +60,9 @@ pub struct GitSyncSpec {
     /// How the Helm chart in `path` is rendered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<HelmChart>,
+    /// How encrypted files are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
     /// Puts every namespaced object into this namespace, and what refers to it, as kustomize's `namespace` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 use super::{Output, ProgramArgs, files};
 use crate::api::GitSync;
+use crate::api::git_sync::Decryption;
 use crate::object::Problem;
 use crate::sync::chart::Release;
 use crate::sync::input::{self, Files};
 use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
+use crate::sync::sops::Keys;
 use crate::sync::{kustomize as kustomization, referred, substitute, yaml};
 use crate::{referring, rendering};
 
@@ -78,12 +80,43 @@ fn read(root: PathBuf, path: &str, args: &Args, sync: Option<&GitSync>) -> anyho
     if let Some(error) = disk.broken {
         return Err(error);
     }
-    let input = match chosen {
+    let mut input = match chosen {
         Ok(input) => input,
         Err(problems) => return Ok(Rendered { manifests: Vec::new(), problems }),
     };
+    let keys = sync.and_then(|sync| Some((sync.spec.decryption.as_ref()?, sync)));
+    let keys = keys.map(|(wanted, sync)| keys_of(wanted, sync, args)).transpose()?;
+    let secrets = match rendering::decrypt(&mut input, keys.as_ref()) {
+        Ok(secrets) => secrets,
+        Err(problems) => return Ok(Rendered { manifests: Vec::new(), problems }),
+    };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    Ok(runtime.block_on(rendering::make(&args.programs.clone().into(), &overlay, &release, input))?)
+    let programs = args.programs.clone().into();
+    let made = rendering::make(&programs, (&overlay, &release), input, secrets.is_some());
+    let mut made = runtime.block_on(made)?;
+    rendering::decrypt_inside(&mut made, keys.as_ref());
+    Ok(made)
+}
+
+/// The keys of the Secret in the file of the GitSync.
+fn keys_of(wanted: &Decryption, sync: &GitSync, args: &Args) -> anyhow::Result<Keys> {
+    let Some(file) = &args.filename else { bail!("keys come from the file of the GitSync") };
+    let (documents, _) = yaml::documents("", &files::read(file)?);
+    let namespace = sync.namespace().unwrap_or_else(|| "default".to_owned());
+    let held = held(&documents, "Secret", &wanted.secret_ref.name, sync);
+    let keys = referring::keys_of(wanted, held, &namespace);
+    keys.map_err(|failure| anyhow::anyhow!("{}: {failure}; it may stand in this file", file.display()))
+}
+
+/// What a ConfigMap or Secret among documents holds.
+fn held(documents: &[yaml::Document], kind: &str, name: &str, sync: &GitSync) -> Option<referred::Data> {
+    let is_it = |object: &&Value| {
+        object["kind"] == kind
+            && object["apiVersion"] == "v1"
+            && object["metadata"]["name"] == name
+            && object["metadata"]["namespace"].as_str() == sync.metadata.namespace.as_deref()
+    };
+    documents.iter().map(|document| &document.value).find(is_it).map(referred::data)
 }
 
 /// The files of a checkout.
@@ -135,18 +168,8 @@ fn substituted(rendered: Rendered, sync: &GitSync, file: &Path) -> anyhow::Resul
     let bytes = files::read(file)?;
     let (documents, _) = yaml::documents("", &bytes);
     let sources = sync.spec.post_build.iter().flat_map(|build| &build.substitute_from);
-    let held: Vec<_> = sources
-        .map(|source| {
-            let is_it = |object: &&Value| {
-                object["kind"] == source.kind.as_str()
-                    && object["apiVersion"] == "v1"
-                    && object["metadata"]["name"] == source.name.as_str()
-                    && object["metadata"]["namespace"].as_str() == sync.metadata.namespace.as_deref()
-            };
-            let found = documents.iter().map(|document| &document.value).find(is_it);
-            (source, found.map(referred::data))
-        })
-        .collect();
+    let held: Vec<_> =
+        sources.map(|source| (source, held(&documents, source.kind.as_str(), &source.name, sync))).collect();
     let namespace = sync.namespace().unwrap_or_else(|| "default".to_owned());
     let variables = referring::gather(sync.spec.post_build.as_ref(), &held, &namespace)
         .map_err(|failure| anyhow::anyhow!("{}: {failure}; it may stand in this file", file.display()))?;

@@ -220,6 +220,15 @@ impl Chart {
         join(&self.root, within).unwrap_or_default()
     }
 
+    /// Goes over all files, by their path from the repository's root.
+    pub(super) fn each_file(&mut self, change: &mut dyn FnMut(&str, &mut Vec<u8>)) {
+        for (staged, bytes) in &mut self.files {
+            let values = self.values.iter().find(|(name, _)| name == staged).map(|(_, path)| path.clone());
+            let own = || staged.strip_prefix(FOLDER)?.strip_prefix('/').and_then(|rest| join(&self.root, rest));
+            change(&values.or_else(own).unwrap_or_default(), bytes);
+        }
+    }
+
     /// What it means that helm refused the chart. Values files that are no YAML, with their true lines, are the better reason.
     pub fn refused(&self, said: &str) -> Vec<Problem> {
         let broken = self.broken_values();

@@ -38,6 +38,20 @@ pub enum Input {
     Chart(Chart, Plain),
 }
 
+impl Input {
+    /// Goes over all files, by their path from the repository's root.
+    pub fn each_file(&mut self, change: &mut dyn FnMut(&str, &mut Vec<u8>)) {
+        match self {
+            Self::Kustomization { files, .. } => files.iter_mut().for_each(|(path, bytes)| change(path, bytes)),
+            Self::Plain(plain) => plain.each_file(change),
+            Self::Chart(chart, around) => {
+                chart.each_file(change);
+                around.each_file(change);
+            }
+        }
+    }
+}
+
 /// A folder without a kustomization of its own.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plain {
@@ -114,6 +128,11 @@ fn walked(begin: &[Reference], files: &mut dyn Files) -> Result<Tree, Vec<Proble
 }
 
 impl Plain {
+    fn each_file(&mut self, change: &mut dyn FnMut(&str, &mut Vec<u8>)) {
+        self.files.iter_mut().for_each(|(path, bytes)| change(path, bytes));
+        self.walked.iter_mut().for_each(|(path, bytes)| change(path, bytes));
+    }
+
     /// The files of the build that the objects of the plain files still need; none when they are as they should be, or are broken.
     ///
     /// # Errors

@@ -102,7 +102,11 @@ async fn the_image_comes_back(world: World) {
     assert!(strip.unwrap().success(), "the binary of a test is large");
     let assemble = |layout: &str| {
         let mut image = Command::new(checkout("deploy/image"));
-        image.arg(&slim).arg(program("kustomize").unwrap()).arg(program("helm").unwrap()).arg(folder.path().join(layout));
+        image
+            .arg(&slim)
+            .arg(program("kustomize").unwrap())
+            .arg(program("helm").unwrap())
+            .arg(folder.path().join(layout));
         let done = image.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()

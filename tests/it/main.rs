@@ -47,6 +47,7 @@ mod races;
 mod registries;
 mod reliability;
 mod rivals;
+mod sealed;
 mod setup;
 mod showroom;
 mod shrinking;
@@ -121,6 +122,7 @@ fn run_tests() -> ExitCode {
         kustomizations::trials(),
         variables::trials(),
         charts::trials(),
+        sealed::trials(),
         overlays::trials(),
         tenants::trials(),
         installing::trials(),

@@ -68,6 +68,7 @@ fn check(path: &str, spec: &str, plain: &[&str], build: &[&str]) -> BTreeMap<Str
             let rendered = render::plain(&chosen.files);
             (names, chosen.build(&overlay, &rendered).transpose().unwrap().unwrap_or_default())
         }
+        Input::Chart(..) => panic!("no chart"),
     };
     assert_eq!(names, plain);
     assert_eq!(files.keys().collect::<Vec<_>>(), build);
