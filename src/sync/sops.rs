@@ -118,11 +118,13 @@ pub fn still_encrypted(manifests: &[Manifest], has_keys: bool) -> Vec<Problem> {
     let left = manifests.iter().filter(|manifest| is_secret(manifest) && !is_left_alone(&manifest.body));
     let advice = if has_keys { "encrypt it with sops again" } else { "say in spec.decryption which keys decrypt it" };
     let encrypted = left.filter(|manifest| {
-        let is_encrypted = |value: &Value| {
-            value.as_str().is_some_and(|text| text.starts_with(ENCRYPTED) || text.starts_with("RU5DW0FFUzI1Nl9HQ00s"))
-        };
         let has_one = |field: &&str| {
-            manifest.body.get(*field).and_then(Value::as_object).is_some_and(|held| held.values().any(is_encrypted))
+            let entries = manifest.body.get(*field).and_then(Value::as_object).into_iter().flatten();
+            entries.into_iter().any(|(name, value)| {
+                let text = value.as_str().unwrap_or_default();
+                let held = if *field == "data" { BASE64.decode(text).unwrap_or_default() } else { text.into() };
+                held.starts_with(ENCRYPTED.as_bytes()) || !matches!(File::read(name, &held), Ok(None))
+            })
         };
         manifest.body.pointer("/sops/mac").is_some() || ["data", "stringData"].iter().any(|field| has_one(field))
     });

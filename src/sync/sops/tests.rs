@@ -227,6 +227,17 @@ fn secrets_within_secrets() {
     assert_eq!(said.len(), 2);
 }
 
+#[test]
+fn what_was_encrypted_is_masked() {
+    let all = keys(&[("a.agekey", AGE)]);
+    let mut opener = Opener::new(&all);
+    opener.open("a.yaml", &mut data!("secret.yaml").to_vec());
+    let mask = crate::sync::substitute::Mask::default().and(&opener.secrets);
+    let said = format!("login: correct horse battery, {} and 0123-staple", BASE64.encode("correct horse battery"));
+    assert_eq!(mask.hide(&said), "login: ***, *** and ***");
+    assert!(format!("{all:?} {:?}", mask).len() < 30);
+}
+
 const DATA_KEY: [u8; 32] = [7; 32];
 
 fn seal(text: &str, kind: &str, place: &str) -> String {
