@@ -66,7 +66,7 @@ pub(crate) async fn render(
         read.await.map_err(|error| Failure::retry(Reason::InternalError, format!("the read broke off: {error}")))?;
     let (input, ids, secrets) = match read? {
         Read::Kept(rendering) => return Ok(rendering),
-        Read::Fresh(input, ids, secrets) => (input, ids, secrets),
+        Read::Fresh(fresh) => *fresh,
     };
     if matches!(input, Input::Chart(..)) {
         let served = context.cluster.kinds().served().await;
@@ -156,7 +156,7 @@ fn problems(problems: &[Problem]) -> Failure {
 enum Read {
     Kept(Arc<Rendering>),
     /// What to render, what it was read from, and what of it must not be shown; none when nothing was encrypted.
-    Fresh(Input, Ids, Option<Vec<String>>),
+    Fresh(Box<(Input, Ids, Option<Vec<String>>)>),
 }
 
 /// Reads what a render needs from the mirror; disk, so not on an async worker.
@@ -179,7 +179,7 @@ fn read(
     }
     let mut input = chosen.map_err(|found| problems(&found))?;
     let secrets = decrypt(&mut input, keys).map_err(|found| problems(&found))?;
-    Ok(Read::Fresh(input, reading.ids, secrets))
+    Ok(Read::Fresh(Box::new((input, reading.ids, secrets))))
 }
 
 /// Puts what encrypted files hold in their place, in memory. Returns what must not be shown from now on; none when no file was

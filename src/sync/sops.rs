@@ -126,7 +126,7 @@ pub fn still_encrypted(manifests: &[Manifest], has_keys: bool) -> Vec<Problem> {
                 held.starts_with(ENCRYPTED.as_bytes()) || !matches!(File::read(name, &held), Ok(None))
             })
         };
-        manifest.body.pointer("/sops/mac").is_some() || ["data", "stringData"].iter().any(|field| has_one(field))
+        manifest.body.pointer("/sops/mac").is_some() || ["data", "stringData"].iter().any(has_one)
     });
     let problem = |manifest: &Manifest| Problem {
         file: manifest.file.clone(),
