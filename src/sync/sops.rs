@@ -91,7 +91,7 @@ impl<'a> Opener<'a> {
                 let Some(Value::Object(entries)) = manifest.body.get_mut(field) else { continue };
                 for (name, value) in entries.iter_mut() {
                     let Some(text) = value.as_str() else { continue };
-                    let held = if field == "data" { BASE64.decode(text).ok() } else { Some(text.as_bytes().to_vec()) };
+                    let held = if field == "data" { decoded(text) } else { Some(text.as_bytes().to_vec()) };
                     let Some(held) = held else { continue };
                     match self.opened(name, &held) {
                         Ok(None) => {}
@@ -122,7 +122,7 @@ pub fn still_encrypted(manifests: &[Manifest], has_keys: bool) -> Vec<Problem> {
             let entries = manifest.body.get(*field).and_then(Value::as_object).into_iter().flatten();
             entries.into_iter().any(|(name, value)| {
                 let text = value.as_str().unwrap_or_default();
-                let held = if *field == "data" { BASE64.decode(text).unwrap_or_default() } else { text.into() };
+                let held = if *field == "data" { decoded(text).unwrap_or_default() } else { text.into() };
                 held.starts_with(ENCRYPTED.as_bytes()) || !matches!(File::read(name, &held), Ok(None))
             })
         };
@@ -134,6 +134,11 @@ pub fn still_encrypted(manifests: &[Manifest], has_keys: bool) -> Vec<Problem> {
         reason: format!("{} is encrypted by SOPS; {advice}", manifest.key),
     };
     encrypted.map(problem).collect()
+}
+
+/// Base64 as Secrets have it: kustomize breaks it into lines, and the API server takes them.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.split_ascii_whitespace().collect::<String>()).ok()
 }
 
 fn is_secret(manifest: &Manifest) -> bool {

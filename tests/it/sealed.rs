@@ -160,7 +160,9 @@ async fn in_a_kustomization(world: World) {
     git_sync(&world, "path: apps, interval: 1h").await;
     println!(
         "{}",
-        message(&fails(&world, "apps", Reason::RenderFailed, &["encrypted by SOPS", "spec.decryption"]).await)
+        message(
+            &fails(&world, "apps", Reason::RenderFailed, &["encrypted by SOPS", "spec.decryption", "and 1 more"]).await
+        )
     );
     assert_eq!(password(&world, "my-login").await, PASSWORD);
     stays_secret(&world, &tagboat.log()).await;

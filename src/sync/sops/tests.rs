@@ -211,10 +211,13 @@ fn keys_that_do_not_fit() {
 #[test]
 fn secrets_within_secrets() {
     let all = keys(&[("a.agekey", AGE)]);
-    let data = json!({"settings.env": BASE64.encode(data!("settings.env")), "plain": BASE64.encode("x")});
+    let sealed = BASE64.encode(data!("settings.env"));
+    let broken = format!("{}\n{}\n", &sealed[..70], &sealed[70..]);
+    let data = json!({"settings.env": broken, "plain": BASE64.encode("x")});
     let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": data});
     let output = crate::sync::render::plain(&[("a.json".to_owned(), body.to_string().into_bytes())]);
     let mut manifests = output.manifests;
+    assert_eq!(still_encrypted(&manifests, true).len(), 1);
     let mut opener = Opener::new(&all);
     opener.open_inside(&mut manifests);
     assert!(opener.problems.is_empty() && opener.secrets.contains(&"correct horse battery".to_owned()));
