@@ -22,6 +22,7 @@ use crate::registry::cloud::Cloud;
 use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
+use crate::tool::Programs;
 
 /// What the command line says, resolved.
 #[derive(Debug, Clone)]
@@ -32,8 +33,8 @@ pub struct Settings {
     pub allow_file_urls: bool,
     /// The service account for GitSyncs that name none.
     pub default_service_account: Option<String>,
-    /// The kustomize program.
-    pub kustomize: PathBuf,
+    /// The programs that render.
+    pub programs: Programs,
     /// The only namespace to serve; all when none.
     pub namespace: Option<String>,
 }

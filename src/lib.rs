@@ -40,7 +40,7 @@ pub mod registry;
 pub mod git;
 pub mod forge;
 pub mod cluster;
-pub mod kustomize;
+pub mod tool;
 pub mod http;
 
 pub mod clock;

@@ -1,6 +1,6 @@
 //! LOOP 2: fetch → render → observe → plan → apply → prune → health → status.
 //!
-//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, variables, kustomize; kept while what it read is unchanged)
+//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, variables, kustomize, helm; kept while what it read is unchanged)
 //! 4. watches of every kind (cluster)  5. plan (pure)  6. inventory ahead of the apply (cluster)  7. apply by stages (cluster)
 //! 8. prune (cluster)  9. health from the watches (pure)  10. status, events (pure, cluster)
 
@@ -19,6 +19,7 @@ pub mod render;
 pub mod kustomize;
 pub mod overlay;
 pub mod input;
+pub mod chart;
 pub mod order;
 pub mod inventory;
 pub mod observed;
@@ -28,6 +29,7 @@ pub mod cel;
 pub mod health;
 pub mod dependencies;
 pub mod status;
+pub mod sops;
 pub mod substitute;
 pub mod referred;
 pub mod history;
@@ -305,9 +307,9 @@ impl Run<'_> {
         // One that was made for another spec is no answer to this one, but still the last good state.
         let fresh = kept.clone().filter(|kept| !is_audit && kept.generation == self.sync.metadata.generation);
         let head = &grounded.revision;
-        let variables = referring::variables(self.context, self.sync, &mut self.memory.references).await;
-        let rendered = match &variables {
-            Ok(variables) => rendering::render(self.context, self.sync, grounded, head, fresh, variables).await,
+        let outside = referring::outside(self.context, self.sync, &mut self.memory.references).await;
+        let rendered = match &outside {
+            Ok(outside) => rendering::render(self.context, self.sync, grounded, head, fresh, outside).await,
             Err(failure) => Err(failure.clone()),
         };
         let failure = match rendered {
@@ -319,11 +321,11 @@ impl Run<'_> {
             }
             Err(failure) => failure,
         };
-        let last = match (kept, &self.before.last_applied_revision, &variables) {
+        let last = match (kept, &self.before.last_applied_revision, &outside) {
             (Some(kept), ..) => Some(kept),
-            (None, Some(last), Ok(variables)) => {
+            (None, Some(last), Ok(outside)) => {
                 rendering::look_back(last, grounded).await;
-                rendering::render(self.context, self.sync, grounded, last, None, variables).await.ok()
+                rendering::render(self.context, self.sync, grounded, last, None, outside).await.ok()
             }
             _ => None,
         };

@@ -11,12 +11,16 @@ use crate::revision::Revision;
 
 mod build;
 mod checks;
+mod decryption;
+mod helm;
 mod history;
 
 pub use build::{
     CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
 };
 pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
+pub use decryption::{Decryption, DecryptionProvider};
+pub use helm::HelmChart;
 pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
@@ -42,7 +46,7 @@ pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 pub struct GitSyncSpec {
     /// The repository.
     pub config_repo_ref: LocalRef,
-    /// The folder in it: plain YAML (read with its sub-folders) or a kustomization. The whole repository when absent.
+    /// The folder in it: plain YAML (read with its sub-folders), a kustomization or a Helm chart. The whole repository when absent.
     #[serde(default = "default_path")]
     pub path: String,
     /// How often everything is compared again from the ground; drift is watched, not polled.
@@ -53,6 +57,12 @@ pub struct GitSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
     pub ignore: Option<String>,
+    /// How the Helm chart in `path` is rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmChart>,
+    /// How encrypted files are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
     /// Puts every namespaced object into this namespace, and what refers to it, as kustomize's `namespace` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]

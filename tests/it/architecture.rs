@@ -8,7 +8,7 @@ use libtest_mimic::{Failed, Trial};
 /// Folders of steps on plain data.
 const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
-const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
+const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "tool"];
 /// Flows and edges, where the two meet.
 const JOINTS: [&str; 20] = [
     "context",

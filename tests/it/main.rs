@@ -16,6 +16,7 @@ mod announced;
 mod architecture;
 mod bench;
 mod chaos;
+mod charts;
 mod choices;
 mod commands;
 mod cuts;
@@ -46,6 +47,7 @@ mod races;
 mod registries;
 mod reliability;
 mod rivals;
+mod sealed;
 mod setup;
 mod showroom;
 mod shrinking;
@@ -119,6 +121,8 @@ fn run_tests() -> ExitCode {
         drift::trials(),
         kustomizations::trials(),
         variables::trials(),
+        charts::trials(),
+        sealed::trials(),
         overlays::trials(),
         tenants::trials(),
         installing::trials(),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 /// Shorter values would black out half of every message; nobody's password has three letters.
@@ -34,6 +36,18 @@ impl Mask {
         all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         all.dedup();
         Self { secrets: all }
+    }
+
+    /// With more that must not be shown, also in the Base64 of Secrets.
+    pub fn and(&self, secrets: &[String]) -> Self {
+        if secrets.is_empty() {
+            return self.clone();
+        }
+        let coded = secrets.iter().flat_map(|secret| {
+            let decoded = BASE64.decode(secret.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            [Some(secret.clone()), Some(BASE64.encode(secret)), decoded].into_iter().flatten()
+        });
+        Self::new(coded.chain(self.secrets.iter().cloned()))
     }
 
     /// The text without secrets. One that was cut at its end shows no part of a secret either.
