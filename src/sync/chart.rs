@@ -155,9 +155,9 @@ impl Release {
         }
     }
 
-    /// The arguments of `helm template`, without the chart's folder.
+    /// The arguments of `helm template`, without the chart's folder. The release's name stands where it can be no option.
     pub fn arguments(&self, chart: &Chart) -> Vec<String> {
-        let mut arguments = vec![self.name.clone()];
+        let mut arguments = Vec::new();
         let mut add = |option: &str, value: &str| arguments.push(format!("--{option}={value}"));
         add("namespace", &self.namespace);
         chart.values.iter().for_each(|(staged, _)| add("values", staged));
@@ -167,6 +167,7 @@ impl Release {
         self.api_versions.iter().for_each(|version| add("api-versions", version));
         add("include-crds", if self.skip_crds { "false" } else { "true" });
         add("skip-tests", "true");
+        arguments.extend(["--".to_owned(), self.name.clone()]);
         arguments
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub struct HelmChart {
     /// The release's name in the templates; the GitSync's name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 53))]
+    #[schemars(length(min = 1, max = 53), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub release_name: Option<String>,
     /// Files with values, a later one over an earlier one: relative to `path`, or with a slash ahead from the repository's root. They may
     /// be encrypted by SOPS.

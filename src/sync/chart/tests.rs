@@ -28,13 +28,18 @@ const OWN: [&str; 4] = ["chart/Chart.yaml", "chart/prod.yaml", "chart/templates/
 
 #[test]
 fn what_helm_is_asked_for() {
-    check("path: web", "web --namespace=shop --include-crds=true --skip-tests=true", &OWN);
+    check("path: web", "--namespace=shop --include-crds=true --skip-tests=true -- web", &OWN);
     check(
         "path: web, targetNamespace: prod, helm: {releaseName: my, valuesFiles: [prod.yaml, ../all.yaml, /all.yaml], values: {a: 1}, \
          skipCrds: true, kubeVersion: v1.30.0, apiVersions: [a/v1]}",
-        "my --namespace=prod --values=values/0.yaml --values=values/1.yaml --values=values/2.yaml --values=values/spec.json \
-         --kube-version=v1.30.0 --api-versions=a/v1 --include-crds=false --skip-tests=true",
+        "--namespace=prod --values=values/0.yaml --values=values/1.yaml --values=values/2.yaml --values=values/spec.json \
+         --kube-version=v1.30.0 --api-versions=a/v1 --include-crds=false --skip-tests=true -- my",
         &[&OWN[..], &["values/0.yaml", "values/1.yaml", "values/2.yaml", "values/spec.json"]].concat(),
+    );
+    check(
+        "helm: {releaseName: --output-dir=/}",
+        "--namespace=shop --include-crds=true --skip-tests=true -- --output-dir=/",
+        &OWN,
     );
     let mut known = release("helm: {apiVersions: [a/v1]}");
     known.know("v1.37.0", ["b/v1".to_owned()]);
