@@ -31,8 +31,6 @@ pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 /// Annotation of an ImageUpdate: a changed value releases what is held. `POLICY[@VALUE]`, or `*` for all policies; what follows a
 /// blank only makes it another value.
 pub const RELEASE: &str = "tagboat.dev/release";
-/// Annotation of an applied object: `disabled` keeps it when it leaves Git or its GitSync is deleted.
-pub const PRUNE: &str = "tagboat.dev/prune";
 
 /// The four CustomResourceDefinitions as one multi-document YAML, as `tagboat crds` prints it and `crds/` holds it.
 ///

@@ -1,15 +1,14 @@
 //! Loop two's second half: a plan → ownership recorded → applied by stages → pruned. Joins the pure plan and the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use kube::ResourceExt;
 
 use crate::api::condition::Reason;
 use crate::api::{FIELD_MANAGER, GitSync, GitSyncStatus};
-use crate::clock::{self, Now};
+use crate::clock::Now;
 use crate::cluster::events::Severity;
 use crate::cluster::{Cluster, Error};
 use crate::context::Context;
@@ -19,11 +18,10 @@ use crate::observing::{Keys, cluster_failure, reason, view};
 use crate::rendering::Rendering;
 use crate::sync::health::Health;
 use crate::sync::inventory::Inventory;
+use crate::sync::manner::{Manner, Mode};
 use crate::sync::plan::{Action, Cause, Plan};
+use crate::sync::waves::Waves;
 use crate::sync::{fields, status};
-
-/// How long definitions of a first stage may take to be established.
-const STAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One plan, being carried out.
 pub struct Applying<'a> {
@@ -47,6 +45,21 @@ pub struct Applied {
     pub failure: Option<Failure>,
     /// Other GitSyncs that render what this one gave up.
     pub heirs: Vec<Arc<GitSync>>,
+    /// What was not applied yet, and for which object it waits.
+    pub waiting: BTreeMap<ObjectKey, ObjectKey>,
+    /// Whether anything was written.
+    pub is_news: bool,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Done {
+    owned: Inventory,
+    failed: Vec<Failed>,
+    /// The objects that failed.
+    broken: BTreeSet<ObjectKey>,
+    waiting: BTreeMap<ObjectKey, ObjectKey>,
+    is_news: bool,
 }
 
 struct Failed {
@@ -62,54 +75,92 @@ impl Failed {
 }
 
 impl Applying<'_> {
-    /// Applies stage by stage, then prunes, if everything was applied and `may_prune`. One object's failure stops no other one.
-    ///
-    /// # Errors
-    /// When a stage's definitions don't get established.
-    pub async fn carry_out(
-        &self,
-        rendering: &Rendering,
-        mut owned: Inventory,
-        plan: &Plan,
-        may_prune: bool,
-    ) -> Result<Applied, Failure> {
+    /// Applies wave by wave and stage by stage, then prunes, if everything was applied and `may_prune`. One object's failure stops
+    /// only what waits for it. What must wait for the cluster is left for the next run, which its watch will start.
+    pub async fn carry_out(&self, rendering: &Rendering, owned: Inventory, plan: &Plan, may_prune: bool) -> Applied {
         let refused = |text: &String| Failed { reason: Reason::ApplyFailed, text: text.clone(), is_transient: false };
-        let mut failed: Vec<Failed> = plan.problems.iter().map(refused).collect();
+        let mut done = Done { owned, failed: plan.problems.iter().map(refused).collect(), ..Done::default() };
         let manifests: BTreeMap<&ObjectKey, &Manifest> = rendering.manifests.iter().map(|m| (&m.key, m)).collect();
+        let waves = Waves::of(&rendering.manifests);
         for stage in &plan.apply {
-            let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
-            let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
-            let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
-            let applied =
-                futures::future::join_all(stage.iter().map(|action| self.apply(manifests[&action.key]))).await;
-            for (action, result) in stage.iter().zip(applied) {
-                let manifest = manifests[&action.key];
-                match result {
-                    Ok(live) => {
-                        if let Some(drift) = drifts.get(&action.key) {
-                            self.tell_correction(&action.key, drift).await;
-                        }
-                        owned.set(action.key.clone(), &manifest.gvk.version, &rendering.hashes[&action.key], &live)
-                    }
-                    Err(error) => failed.push(Failed::new(&action.key, reason(&error), &error)),
-                }
-            }
-            self.established(stage, &manifests).await?;
+            let (held, free): (Vec<_>, Vec<_>) = stage
+                .iter()
+                .map(|action| (action, waves.waits_for(action, &|key| self.is_ready(key, &manifests, &done))))
+                .partition(|(_, waits_for)| waits_for.is_some());
+            done.waiting.extend(held.into_iter().filter_map(|(action, key)| Some((action.key.clone(), key?.clone()))));
+            let free: Vec<&Action> = free.into_iter().map(|(action, _)| action).collect();
+            self.apply_stage(&free, &manifests, rendering, &mut done).await;
+        }
+        for key in plan.left.iter().filter(|key| done.owned.contains(key)).cloned().collect::<Vec<_>>() {
+            done.owned.leave(key.clone(), &manifests[&key].gvk.version);
         }
         let mut heirs_of_all = Vec::new();
-        if failed.is_empty() && may_prune {
+        if done.failed.is_empty() && done.waiting.is_empty() && may_prune {
             for action in &plan.prune {
                 let heirs = self.context.heirs(self.sync, &action.key);
                 let given_up = if heirs.is_empty() { self.prune(action).await } else { Ok(()) };
                 heirs_of_all.extend(heirs);
                 match given_up {
-                    Ok(()) => owned.remove(&action.key),
-                    Err(error) => failed.push(Failed::new(&action.key, Reason::PruneFailed, &error)),
+                    Ok(()) => done.owned.remove(&action.key),
+                    Err(error) => done.failed.push(Failed::new(&action.key, Reason::PruneFailed, &error)),
                 }
             }
-            plan.forgotten.iter().for_each(|key| owned.remove(key));
+            plan.forgotten.iter().for_each(|key| done.owned.remove(key));
         }
-        Ok(Applied { owned, failure: sum_up(&failed), heirs: heirs_of_all })
+        let Done { owned, failed, waiting, is_news, .. } = done;
+        Applied { owned, failure: sum_up(&failed), heirs: heirs_of_all, waiting, is_news }
+    }
+
+    /// Applies objects that wait for nothing, at once.
+    async fn apply_stage(
+        &self,
+        stage: &[&Action],
+        manifests: &BTreeMap<&ObjectKey, &Manifest>,
+        rendering: &Rendering,
+        done: &mut Done,
+    ) {
+        let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
+        let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
+        let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
+        let applied = stage.iter().map(|action| self.apply(manifests[&action.key], &action.manner));
+        let applied = futures::future::join_all(applied).await;
+        for (action, result) in stage.iter().zip(applied) {
+            let manifest = manifests[&action.key];
+            match result {
+                Ok(Some(live)) => {
+                    if let Some(drift) = drifts.get(&action.key) {
+                        self.tell_correction(&action.key, drift).await;
+                    }
+                    done.is_news = true;
+                    done.owned.set(action.key.clone(), &manifest.gvk.version, &rendering.hashes[&action.key], &live);
+                    self.learn(manifest);
+                }
+                Ok(None) => done.owned.leave(action.key.clone(), &manifest.gvk.version),
+                Err(error) => {
+                    done.broken.insert(action.key.clone());
+                    done.failed.push(Failed::new(&action.key, reason(&error), &error));
+                }
+            }
+        }
+    }
+
+    /// Whether those who wait for an object may go on.
+    fn is_ready(&self, key: &ObjectKey, manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &Done) -> bool {
+        if done.owned.is_left(key) {
+            return true;
+        }
+        let is_applied = done.owned.applied(key).is_some() && !done.broken.contains(key);
+        let watch = self.keys.get(&(manifests[key].gvk.clone(), key.namespace.clone()));
+        let entry = watch.and_then(|watch| self.context.table.get(&view(watch), key));
+        is_applied && !done.waiting.contains_key(key) && entry.is_some_and(|entry| entry.health == Health::Healthy)
+    }
+
+    /// What an applied definition defines is another thing than it was.
+    fn learn(&self, manifest: &Manifest) {
+        if manifest.key.kind == "CustomResourceDefinition" {
+            let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
+            self.context.cluster.kinds().forget(group);
+        }
     }
 
     /// Records ownership before anything is applied, so that a crash in between forgets nothing. Returns the status that was
@@ -146,9 +197,18 @@ impl Applying<'_> {
     }
 
     /// Applies one object, takes over what `kubectl apply` set before, and puts the answer into the table, as the watch will.
-    async fn apply(&self, manifest: &Manifest) -> Result<String, Error> {
-        let mut live = self.cluster.apply(manifest).await?;
-        if let Some(fields) = fields::migrated_managed_fields(&live) {
+    /// Returns the hash of our fields; none for one that others made and that is only to be made when it is missing.
+    async fn apply(&self, manifest: &Manifest, manner: &Manner) -> Result<Option<String>, Error> {
+        let mut live = match manner.mode {
+            Mode::Once => match self.cluster.create(manifest).await? {
+                Some(live) => live,
+                None => return Ok(None),
+            },
+            _ => self.cluster.apply(manifest).await?,
+        };
+        if manner.mode == Mode::Equal
+            && let Some(fields) = fields::migrated_managed_fields(&live)
+        {
             self.cluster.set_managed_fields(manifest, &live, fields).await?;
             live = self.cluster.apply(manifest).await?;
         }
@@ -156,25 +216,7 @@ impl Applying<'_> {
         if let Some(key) = self.keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone())) {
             self.context.table.see(&view(key), &live);
         }
-        Ok(fields::projection_hash(&live, FIELD_MANAGER).unwrap_or_default())
-    }
-
-    /// Waits until the definitions of a stage are established, as what comes after them needs them.
-    async fn established(&self, stage: &[Action], manifests: &BTreeMap<&ObjectKey, &Manifest>) -> Result<(), Failure> {
-        let started = clock::now();
-        for action in stage.iter().filter(|action| action.key.kind == "CustomResourceDefinition") {
-            let manifest = manifests[&action.key];
-            let Some(key) = self.keys.get(&(manifest.gvk.clone(), String::new())) else { continue };
-            while self.context.table.get(&view(key), &action.key).is_none_or(|entry| entry.health != Health::Healthy) {
-                if clock::now().until(Some(started.steady), STAGE_TIMEOUT).is_zero() {
-                    return Err(Failure::retry(Reason::ApplyFailed, format!("{} is not established yet", action.key)));
-                }
-                clock::pause(Duration::from_millis(20)).await;
-            }
-            let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
-            self.context.cluster.kinds().forget(group);
-        }
-        Ok(())
+        Ok(Some(fields::projection_hash(&live, FIELD_MANAGER).unwrap_or_default()))
     }
 
     async fn prune(&self, action: &Action) -> Result<(), Error> {

@@ -80,7 +80,10 @@ async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> 
         let Some(((gvk, _), watch)) = found else { continue };
         let entry = context.table.get(&view(watch), &key);
         let ours = entry.filter(|entry| {
-            entry.observed.owner.as_ref() == Some(&owner) && !entry.observed.prune_disabled && !entry.observed.deleting
+            entry.observed.owner.as_ref() == Some(&owner)
+                && !entry.observed.kept.when_deleted
+                && !owned.is_left(&key)
+                && !entry.observed.deleting
         });
         if let Some(entry) = ours {
             cluster.delete(gvk, &key, &entry.observed.uid).await.map_err(|error| cluster_failure(&error))?;

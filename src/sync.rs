@@ -21,6 +21,8 @@ pub mod inventory;
 pub mod observed;
 pub mod fields;
 pub mod plan;
+pub mod manner;
+pub mod waves;
 pub mod health;
 pub mod dependencies;
 pub mod status;
@@ -73,7 +75,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     let status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), clock::now().wall);
     let mut again = match &outcome {
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
-        Ok(Outcome::Applied { waits, .. }) => {
+        Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
             let settled = if settled.is_zero() { now.until(memory.unhealthy.since, SETTLE) } else { settled };
@@ -97,8 +99,11 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
-    let is_settling = matches!(&outcome, Ok(Outcome::Applied { waits: Waits::ForHealth, .. }))
-        && !clock::now().until(memory.unhealthy.since, SETTLE).is_zero();
+    let is_on_its_way = matches!(
+        &outcome,
+        Ok(Outcome::Applied { waits: Waits::ForHealth, .. } | Outcome::Staged { waits: Waits::ForHealth, .. })
+    );
+    let is_settling = is_on_its_way && !clock::now().until(memory.unhealthy.since, SETTLE).is_zero();
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
@@ -188,12 +193,13 @@ impl Run<'_> {
         let applying =
             Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
-            self.memory.unhealthy.since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
-        let applied =
-            applying.carry_out(&rendering, owned, &plan, failed.is_none() && denied.is_none()).await.map_err(broken)?;
+        let applied = applying.carry_out(&rendering, owned, &plan, failed.is_none() && denied.is_none()).await;
+        if applied.is_news {
+            self.memory.unhealthy.since = None;
+        }
         self.memory.inventory = Some(applied.owned.clone());
         self.context.syncs.put(self.sync, self.memory.clone());
         for heir in &applied.heirs {
@@ -210,11 +216,21 @@ impl Run<'_> {
             keys
         };
         let memory = &mut self.memory.unhealthy;
-        // What is left as others made it is not waited for.
-        let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| !plan.drifted.contains(&m.key)).collect();
+        // What is left as others made it is not waited for, and what waits itself is not there yet.
+        let is_waited = |key: &ObjectKey| {
+            let is_left = plan.drifted.contains(key) || plan.left.contains(key) || applied.owned.is_left(key);
+            !is_left && !applied.waiting.contains_key(key)
+        };
+        let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| is_waited(&m.key)).collect();
         let health = observing::health(self.context, self.sync, &waited, &keys, memory, self.now).await;
-        let waits = self.waits(&health);
-        Ok(Outcome::Applied { revision, inventory, health, objects: rendering.manifests.len(), waits, drifted })
+        let waits = self.waits(&health, self.sync.spec.wait || !applied.waiting.is_empty());
+        let objects = rendering.manifests.len();
+        if !applied.waiting.is_empty() {
+            let waits = if waits == Waits::No { Waits::ForHealth } else { waits };
+            let waiting = applied.waiting.iter().map(|(key, what)| format!("{key} waits for {what}")).collect();
+            return Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting });
+        }
+        Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted })
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -285,10 +301,10 @@ impl Run<'_> {
             .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
     }
 
-    fn waits(&self, health: &[ObjectHealth]) -> Waits {
+    fn waits(&self, health: &[ObjectHealth], is_wanted: bool) -> Waits {
         let since = self.memory.unhealthy.since;
         let is_late = since.is_some() && self.now.until(since, self.sync.spec.timeout.0).is_zero();
-        if !self.sync.spec.wait || health.is_empty() {
+        if !is_wanted || health.is_empty() {
             Waits::No
         } else if is_late || health.iter().any(|object| object.status == "Failed") {
             Waits::InVain

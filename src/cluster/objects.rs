@@ -1,7 +1,7 @@
 //! Objects of any kind: get, server-side apply, delete.
 
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::Value;
 
 use super::kinds::Kind;
@@ -41,14 +41,27 @@ impl Cluster {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let what = manifest.key.to_string();
         let live = self.within(&what, api.patch(&manifest.key.name, &params, &Patch::Apply(&manifest.body))).await;
-        // An apply creates what is missing, so what was not found is what it was to be created in.
-        let live = live.map_err(|error| match error {
-            Error::NotFound(_) if kind.is_namespaced => {
-                Error::Refused { code: 404, message: format!("namespace {} does not exist", manifest.key.namespace) }
-            }
-            error => error,
-        })?;
+        let live = live.map_err(|error| missing_namespace(error, &kind, manifest))?;
         serde_json::to_value(live).map_err(|error| Error::Unavailable(error.to_string()))
+    }
+
+    /// Creates one object; none when there is one of its name already.
+    ///
+    /// # Errors
+    /// When the server can't be asked, refuses, or does not know the kind.
+    pub async fn create(&self, manifest: &Manifest) -> Result<Option<Value>, Error> {
+        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let api = self.api(&kind, &manifest.key.namespace);
+        let object: DynamicObject = serde_json::from_value(manifest.body.clone())
+            .map_err(|error| Error::Refused { code: 400, message: error.to_string() })?;
+        let _permit = self.writes.acquire().await;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let what = manifest.key.to_string();
+        match self.within(&what, api.create(&params, &object)).await {
+            Ok(live) => serde_json::to_value(live).map(Some).map_err(|error| Error::Unavailable(error.to_string())),
+            Err(Error::Refused { code: 409, message }) if message.contains("already exists") => Ok(None),
+            Err(error) => Err(missing_namespace(error, &kind, manifest)),
+        }
     }
 
     /// Writes `metadata.managedFields`, only onto the version of the object that they were made from.
@@ -104,5 +117,15 @@ impl Cluster {
         let body = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let manifest = Manifest { gvk, key, body, file: String::new(), line: 0 };
         self.apply(&manifest).await.map(|_| ())
+    }
+}
+
+/// An apply creates what is missing, so what was not found is what it was to be created in.
+fn missing_namespace(error: Error, kind: &Kind, manifest: &Manifest) -> Error {
+    match error {
+        Error::NotFound(_) if kind.is_namespaced => {
+            Error::Refused { code: 404, message: format!("namespace {} does not exist", manifest.key.namespace) }
+        }
+        error => error,
     }
 }

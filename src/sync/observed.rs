@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::fields::projection_hash;
 use super::health::{Health, assess, pod_trouble};
+use super::manner;
 use super::plan::Observed;
-use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE, PRUNE};
+use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE};
 use crate::object::{Gvk, ObjectKey};
 
 /// One watch, by whatever name its owner gave it.
@@ -164,17 +165,7 @@ impl Table {
 }
 
 fn is_same(before: &Entry, now: &Entry) -> bool {
-    let seen = |entry: &Entry| {
-        let observed = &entry.observed;
-        (
-            observed.uid.clone(),
-            observed.owner.clone(),
-            observed.projection.clone(),
-            observed.prune_disabled,
-            observed.deleting,
-        )
-    };
-    seen(before) == seen(now) && before.health == now.health
+    before.observed == now.observed && before.health == now.health
 }
 
 fn entry(object: &Value) -> Option<(ObjectKey, Entry)> {
@@ -194,9 +185,7 @@ fn entry(object: &Value) -> Option<(ObjectKey, Entry)> {
         uid: text(object, "/metadata/uid"),
         owner,
         projection: projection_hash(object, FIELD_MANAGER),
-        prune_disabled: string_map(object.pointer("/metadata/annotations"))
-            .get(PRUNE)
-            .is_some_and(|value| value.eq_ignore_ascii_case("disabled")),
+        kept: manner::kept(object),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()),
     };
     // Resource versions are decimal numbers that grow (Kubernetes API conventions since 1.35, and before in fact).

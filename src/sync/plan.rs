@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::Inventory;
+use super::manner::{self, Kept, Manner, Mode};
 use super::order;
 use crate::object::{Manifest, ObjectKey};
 
@@ -15,8 +16,8 @@ pub struct Observed {
     pub owner: Option<(String, String)>,
     /// The hash of the fields that we own; none when we own none.
     pub projection: Option<String>,
-    /// Its annotation says that it must not be pruned.
-    pub prune_disabled: bool,
+    /// What its annotations say about being left alone.
+    pub kept: Kept,
     /// It is being deleted already.
     pub deleting: bool,
 }
@@ -54,12 +55,21 @@ pub struct Action {
     pub cause: Cause,
     /// Why, in a sentence.
     pub reason: &'static str,
+    /// How the object asks to be treated.
+    pub manner: Manner,
+}
+
+impl Action {
+    /// Whether others can't be accepted before it is there.
+    pub fn is_definition(&self) -> bool {
+        matches!(self.key.kind.as_str(), "CustomResourceDefinition" | "Namespace")
+    }
 }
 
 /// Everything to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to apply, by stage.
+    /// What to apply, by waves and stages, in their order.
     pub apply: Vec<Vec<Action>>,
     /// What to delete, in this order.
     pub prune: Vec<Action>,
@@ -67,6 +77,8 @@ pub struct Plan {
     pub forgotten: Vec<ObjectKey>,
     /// Changes of others that are left (`selfHeal: false`).
     pub drifted: Vec<ObjectKey>,
+    /// Objects that ask to be left alone.
+    pub left: Vec<ObjectKey>,
     /// How many objects are as they should be.
     pub unchanged: usize,
     /// What can't be done, in sentences.
@@ -88,23 +100,42 @@ pub fn plan(
     owned: &Inventory,
     options: &Options,
 ) -> Plan {
-    let mut plan = Plan { apply: vec![Vec::new(); order::STAGES], ..Plan::default() };
+    let mut plan = Plan::default();
+    let mut stages: BTreeMap<(i64, usize), Vec<Action>> = BTreeMap::new();
     for manifest in desired {
         let key = &manifest.key;
         let live = observed.get(key);
+        let manner = match manner::read(&manifest.body) {
+            Ok(manner) => manner,
+            Err(reason) => {
+                plan.problems.push(format!("{key}: {reason}"));
+                continue;
+            }
+        };
+        if manner.mode == Mode::Never || manner.hook.is_some() || live.is_some_and(|live| live.kept.always) {
+            plan.left.push(key.clone());
+            continue;
+        }
         if let Some(other) = live.and_then(|live| live.owner.as_ref()).filter(|other| **other != options.owner) {
             plan.problems
                 .push(format!("{key} belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1));
             continue;
         }
-        match cause(hashes.get(key), live, owned.applied(key)) {
+        let rendered = hashes.get(key);
+        let why = match manner.mode {
+            Mode::Once => cause_once(live, owned.is_left(key), cause(rendered, live, owned.applied(key))),
+            _ => cause(rendered, live, owned.applied(key)),
+        };
+        match why {
             None => plan.unchanged += 1,
             Some((Cause::Drifted, _)) if !options.self_heal => plan.drifted.push(key.clone()),
             Some((cause, reason)) => {
-                plan.apply[order::stage(&manifest.gvk)].push(Action { key: key.clone(), cause, reason });
+                let place = order::place(&manifest.gvk, manner.wave);
+                stages.entry(place).or_default().push(Action { key: key.clone(), cause, reason, manner });
             }
         }
     }
+    plan.apply = stages.into_values().collect();
     prune(&mut plan, desired, observed, owned, options);
     plan
 }
@@ -128,6 +159,15 @@ fn cause(
     }
 }
 
+/// Of an object that is only made when it is missing: one that is there is as it should be, whoever made it.
+fn cause_once(
+    live: Option<&Observed>,
+    is_left: bool,
+    cause: Option<(Cause, &'static str)>,
+) -> Option<(Cause, &'static str)> {
+    cause.filter(|_| live.is_none() && !is_left)
+}
+
 /// What is owned and no longer desired goes, if its labels still name this GitSync; an empty render prunes nothing, since a
 /// folder that lost all its objects is far more often a mistake than a wish.
 fn prune(
@@ -147,11 +187,13 @@ fn prune(
         ));
         return;
     }
-    for key in order::prune_order(left) {
+    let mut ordered = order::prune_order(left);
+    ordered.sort_by_key(|key| observed.get(key).map_or(0, |live| -i64::from(live.kept.wave)));
+    for key in ordered {
         match observed.get(&key) {
             None => plan.forgotten.push(key),
             Some(live) if live.owner.as_ref() != Some(&options.owner) => plan.forgotten.push(key),
-            Some(live) if live.prune_disabled || !options.prune || live.deleting => {}
+            Some(live) if live.kept.when_pruned || !options.prune || live.deleting || owned.is_left(&key) => {}
             // Deleting it would delete what is still in Git.
             Some(_) if desired.iter().any(|manifest| lives_in(manifest, &key)) => {}
             // Served under another group now; it is one and the same object.
@@ -162,7 +204,10 @@ fn prune(
             {
                 plan.forgotten.push(key);
             }
-            Some(_) => plan.prune.push(Action { key, cause: Cause::Changed, reason: "it is no longer in Git" }),
+            Some(_) => {
+                let (cause, reason, manner) = (Cause::Changed, "it is no longer in Git", Manner::default());
+                plan.prune.push(Action { key, cause, reason, manner });
+            }
         }
     }
 }

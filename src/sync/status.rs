@@ -29,6 +29,21 @@ pub enum Outcome {
         /// Changes of others that were left (`selfHeal: false`).
         drifted: Vec<String>,
     },
+    /// Some is applied, and the rest waits for it.
+    Staged {
+        /// The revision.
+        revision: Revision,
+        /// What is owned now.
+        inventory: Inventory,
+        /// How the objects fare that are applied.
+        health: Vec<ObjectHealth>,
+        /// How many objects there are in all.
+        objects: usize,
+        /// Whether it is still worth waiting.
+        waits: Waits,
+        /// How many objects wait for what.
+        waiting: Vec<String>,
+    },
     /// The repository is about to be read; nothing is known that could be said.
     Waiting,
     /// Asked to stand still.
@@ -91,6 +106,16 @@ pub fn next(
             });
             applied(revision, health, *objects, *waits, drifted)
         }
+        Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting }) => {
+            status.last_attempted_revision = Some(revision.clone());
+            status.inventory = Some(inventory.clone());
+            let held = waiting.len();
+            status.health = Some(HealthStatus {
+                summary: format!("{}/{objects}", objects.saturating_sub(health.len() + held)),
+                unhealthy: health.iter().take(LISTED).cloned().collect(),
+            });
+            staged(revision, health, *waits, waiting)
+        }
         Err(broken) => {
             if let Some(attempted) = &broken.attempted {
                 status.last_attempted_revision = Some(attempted.clone());
@@ -133,6 +158,16 @@ fn applied(revision: &Revision, health: &[ObjectHealth], objects: usize, waits: 
             }
             Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, format!("applied {revision}; {}", few(&failed))))
         }
+    }
+}
+
+fn staged(revision: &Revision, health: &[ObjectHealth], waits: Waits, waiting: &[String]) -> Verdict {
+    let why: Vec<String> = health.iter().map(|object| format!("{}: {}", object.object, object.message)).collect();
+    let why = if why.is_empty() { String::new() } else { format!(" ({})", few(&why)) };
+    let message = format!("applying {revision}; {}{why}", few(waiting));
+    match waits {
+        Waits::InVain => Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, message)),
+        Waits::No | Waits::ForHealth => Verdict::Reconciling { reason: Reason::Progressing, message },
     }
 }
 

@@ -33,6 +33,7 @@ mod kustomizations;
 mod leaders;
 mod lists;
 mod loop_one;
+mod manners;
 mod objects;
 mod outages;
 mod parts_work;
@@ -112,6 +113,7 @@ fn run_tests() -> ExitCode {
         hostile::trials(),
         objects::trials(),
         drift::trials(),
+        manners::trials(),
         kustomizations::trials(),
         tenants::trials(),
         outages::trials(),

@@ -107,7 +107,14 @@ fn what_is_pruned() {
     check_prune(&desired, Some(live("l")), &options(), 1, 0, 0);
     check_prune(&desired, None, &options(), 0, 1, 0);
     check_prune(&desired, Some(Observed { owner: None, ..live("l") }), &options(), 0, 1, 0);
-    check_prune(&desired, Some(Observed { prune_disabled: true, ..live("l") }), &options(), 0, 0, 0);
+    check_prune(
+        &desired,
+        Some(Observed { kept: Kept { when_pruned: true, ..Kept::default() }, ..live("l") }),
+        &options(),
+        0,
+        0,
+        0,
+    );
     check_prune(&desired, Some(live("l")), &Options { prune: false, ..options() }, 0, 0, 0);
     check_prune(&[], Some(live("l")), &options(), 0, 0, 1);
 }
@@ -123,7 +130,7 @@ fn definitions_and_namespaces_come_first() {
         &Inventory::default(),
         &options(),
     );
-    assert_eq!(plan.apply.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 0, 0]);
+    assert_eq!(plan.apply.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
 }
 
 const KINDS: [&str; 4] = ["Namespace", "ConfigMap", "Secret", "Deployment"];
@@ -145,10 +152,10 @@ proptest! {
         for (index, (wanted, seen, recorded)) in world.into_iter().enumerate() {
             let manifest = manifest(KINDS[index % KINDS.len()], &format!("o{index}"));
             let key = manifest.key.clone();
-            if let Some((projection, who, prune_disabled)) = seen {
+            if let Some((projection, who, when_pruned)) = seen {
                 let owner = [Some(owner()), None, Some(("web".into(), "other".into()))][usize::from(who)].clone();
                 let projection = Some(format!("l{projection}"));
-                observed.insert(key.clone(), Observed { uid: key.to_string(), owner, projection, prune_disabled, deleting: false });
+                observed.insert(key.clone(), Observed { uid: key.to_string(), owner, projection, kept: Kept { when_pruned, ..Kept::default() }, deleting: false });
             }
             if let Some(recorded) = recorded {
                 owned.add(key.clone(), "v1");
