@@ -32,6 +32,9 @@ pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 /// blank only makes it another value.
 pub const RELEASE: &str = "tagboat.dev/release";
 
+/// Annotation of a GitSync: the commit at which a person wants everything deleted that left Git, however much it is.
+pub const CONFIRM_PRUNE: &str = "tagboat.dev/confirmPrune";
+
 /// The four CustomResourceDefinitions as one multi-document YAML, as `tagboat crds` prints it and `crds/` holds it.
 ///
 /// # Errors

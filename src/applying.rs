@@ -1,5 +1,6 @@
 //! Loop two's second half: a plan → ownership recorded → applied by stages → pruned. Joins the pure plan and the cluster.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use futures::FutureExt;
 use kube::ResourceExt;
 
 use crate::api::condition::Reason;
+use crate::api::git_sync::ObjectDrift;
 use crate::api::{FIELD_MANAGER, GitSync, GitSyncStatus};
 use crate::clock::Now;
 use crate::cluster::events::Severity;
@@ -16,12 +18,22 @@ use crate::failure::{Answer, Failure};
 use crate::object::{Gvk, Manifest, ObjectKey};
 use crate::observing::{Keys, cluster_failure, reason, view};
 use crate::rendering::Rendering;
+use crate::sync::fights::Fights;
 use crate::sync::health::Health;
+use crate::sync::ignore::Ignored;
 use crate::sync::inventory::Inventory;
-use crate::sync::manner::{Manner, Mode};
+use crate::sync::manner::{self, Mode};
 use crate::sync::plan::{Action, Cause, Plan};
 use crate::sync::waves::Waves;
 use crate::sync::{fields, status};
+
+mod drifted;
+mod hooks;
+mod ignoring;
+mod recreate;
+
+pub(crate) use hooks::Hooks;
+pub(crate) use ignoring::Others;
 
 /// One plan, being carried out.
 pub struct Applying<'a> {
@@ -33,8 +45,22 @@ pub struct Applying<'a> {
     pub cluster: Cluster,
     /// The watches.
     pub keys: &'a Keys,
+    /// What is left to others of which objects.
+    pub ignored: &'a BTreeMap<ObjectKey, Ignored>,
+    /// The hash of each object as it is applied.
+    pub hashes: &'a BTreeMap<ObjectKey, String>,
     /// The clock's reading of this run.
     pub now: Now,
+}
+
+/// What is known before a plan is carried out.
+pub struct Before {
+    /// What is owned.
+    pub owned: Inventory,
+    /// What was corrected lately.
+    pub fights: Fights,
+    /// A hook that everything but corrections waits for.
+    pub held: Option<ObjectKey>,
 }
 
 /// What came of it.
@@ -49,6 +75,10 @@ pub struct Applied {
     pub waiting: BTreeMap<ObjectKey, ObjectKey>,
     /// Whether anything was written.
     pub is_news: bool,
+    /// Changes of others that are left.
+    pub left: BTreeMap<ObjectKey, ObjectDrift>,
+    /// What was corrected lately.
+    pub fights: Fights,
 }
 
 /// What was done so far.
@@ -60,6 +90,8 @@ struct Done {
     broken: BTreeSet<ObjectKey>,
     waiting: BTreeMap<ObjectKey, ObjectKey>,
     is_news: bool,
+    left: BTreeMap<ObjectKey, ObjectDrift>,
+    fights: Fights,
 }
 
 struct Failed {
@@ -77,23 +109,32 @@ impl Failed {
 impl Applying<'_> {
     /// Applies wave by wave and stage by stage, then prunes, if everything was applied and `may_prune`. One object's failure stops
     /// only what waits for it. What must wait for the cluster is left for the next run, which its watch will start.
-    pub async fn carry_out(&self, rendering: &Rendering, owned: Inventory, plan: &Plan, may_prune: bool) -> Applied {
+    pub async fn carry_out(&self, rendering: &Rendering, before: Before, plan: &Plan, may_prune: bool) -> Applied {
         let refused = |text: &String| Failed { reason: Reason::ApplyFailed, text: text.clone(), is_transient: false };
-        let mut done = Done { owned, failed: plan.problems.iter().map(refused).collect(), ..Done::default() };
+        let mut done = Done {
+            owned: before.owned,
+            fights: before.fights,
+            failed: plan.problems.iter().map(refused).collect(),
+            ..Done::default()
+        };
         let manifests: BTreeMap<&ObjectKey, &Manifest> = rendering.manifests.iter().map(|m| (&m.key, m)).collect();
         let waves = Waves::of(&rendering.manifests);
+        let held = before.held.as_ref();
+        done.waiting.extend(held.map(|hook| (hook.clone(), hook.clone())));
         for stage in &plan.apply {
             let (held, free): (Vec<_>, Vec<_>) = stage
                 .iter()
-                .map(|action| (action, waves.waits_for(action, &|key| self.is_ready(key, &manifests, &done))))
+                .map(|action| {
+                    let hook = held.filter(|_| action.cause != Cause::Drifted);
+                    let lower = || waves.waits_for(action, &|key| self.is_ready(key, &manifests, &done));
+                    (action, hook.or_else(lower))
+                })
                 .partition(|(_, waits_for)| waits_for.is_some());
             done.waiting.extend(held.into_iter().filter_map(|(action, key)| Some((action.key.clone(), key?.clone()))));
             let free: Vec<&Action> = free.into_iter().map(|(action, _)| action).collect();
-            self.apply_stage(&free, &manifests, rendering, &mut done).await;
+            self.apply_stage(&free, &manifests, &mut done).await;
         }
-        for key in plan.left.iter().filter(|key| done.owned.contains(key)).cloned().collect::<Vec<_>>() {
-            done.owned.leave(key.clone(), &manifests[&key].gvk.version);
-        }
+        self.leave(plan, &manifests, &mut done).await;
         let mut heirs_of_all = Vec::new();
         if done.failed.is_empty() && done.waiting.is_empty() && may_prune {
             for action in &plan.prune {
@@ -107,32 +148,61 @@ impl Applying<'_> {
             }
             plan.forgotten.iter().for_each(|key| done.owned.remove(key));
         }
-        let Done { owned, failed, waiting, is_news, .. } = done;
-        Applied { owned, failure: sum_up(&failed), heirs: heirs_of_all, waiting, is_news }
+        let left: Vec<ObjectKey> = done.left.keys().cloned().collect();
+        done.fights.keep(&left, self.now.steady, self.sync.spec.interval.0);
+        Applied {
+            owned: done.owned,
+            failure: sum_up(&done.failed),
+            heirs: heirs_of_all,
+            waiting: done.waiting,
+            is_news: done.is_news,
+            left: done.left,
+            fights: done.fights,
+        }
+    }
+
+    /// What is not touched: objects that ask for it, and changes of others that are only told of.
+    async fn leave(&self, plan: &Plan, manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &mut Done) {
+        for key in plan.left.iter().filter(|key| done.owned.contains(key)).cloned().collect::<Vec<_>>() {
+            done.owned.leave(key.clone(), &manifests[&key].gvk.version);
+        }
+        if plan.drifted.is_empty() {
+            return;
+        }
+        let (left, nothing) = self.look_at(&plan.drifted, manifests, &mut done.fights).await;
+        done.left.extend(left);
+        // Others took what is theirs by the rules: our share is recorded anew, and that is all.
+        let reason = "others took what is left to them";
+        let manner = |key: &ObjectKey| manner::read(&manifests[key].body).unwrap_or_default();
+        let actions: Vec<Action> = nothing
+            .into_iter()
+            .map(|key| Action { manner: manner(&key), key, cause: Cause::Drifted, reason })
+            .collect();
+        self.apply_stage(&actions.iter().collect::<Vec<_>>(), manifests, done).await;
     }
 
     /// Applies objects that wait for nothing, at once.
-    async fn apply_stage(
-        &self,
-        stage: &[&Action],
-        manifests: &BTreeMap<&ObjectKey, &Manifest>,
-        rendering: &Rendering,
-        done: &mut Done,
-    ) {
+    async fn apply_stage(&self, stage: &[&Action], manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &mut Done) {
         let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
         let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
         let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
-        let applied = stage.iter().map(|action| self.apply(manifests[&action.key], &action.manner));
+        for (key, drift) in &drifts {
+            if let Some(left) = self.yields(key, drift, &mut done.fights).await {
+                done.left.insert((*key).clone(), left);
+            }
+        }
+        let stage: Vec<&Action> = stage.iter().filter(|action| !done.left.contains_key(&action.key)).copied().collect();
+        let applied = stage.iter().map(|action| self.apply(manifests[&action.key], action));
         let applied = futures::future::join_all(applied).await;
         for (action, result) in stage.iter().zip(applied) {
             let manifest = manifests[&action.key];
             match result {
                 Ok(Some(live)) => {
-                    if let Some(drift) = drifts.get(&action.key) {
-                        self.tell_correction(&action.key, drift).await;
+                    if let Some(drift) = drifts.get(&action.key).filter(|drift| !drift.is_nothing) {
+                        self.tell_correction(&action.key, drift, &mut done.fights).await;
                     }
                     done.is_news = true;
-                    done.owned.set(action.key.clone(), &manifest.gvk.version, &rendering.hashes[&action.key], &live);
+                    done.owned.set(action.key.clone(), &manifest.gvk.version, &self.hashes[&action.key], &live);
                     self.learn(manifest);
                 }
                 Ok(None) => done.owned.leave(action.key.clone(), &manifest.gvk.version),
@@ -196,21 +266,24 @@ impl Applying<'_> {
         Ok(Some(ahead))
     }
 
-    /// Applies one object, takes over what `kubectl apply` set before, and puts the answer into the table, as the watch will.
+    /// Applies one object, takes over what other tools set before, and puts the answer into the table, as the watch will.
     /// Returns the hash of our fields; none for one that others made and that is only to be made when it is missing.
-    async fn apply(&self, manifest: &Manifest, manner: &Manner) -> Result<Option<String>, Error> {
-        let mut live = match manner.mode {
+    async fn apply(&self, manifest: &Manifest, action: &Action) -> Result<Option<String>, Error> {
+        let manner = &action.manner;
+        let (mut live, applied) = match manner.mode {
             Mode::Once => match self.cluster.create(manifest).await? {
-                Some(live) => live,
+                Some(live) => (live, Cow::Borrowed(manifest)),
                 None => return Ok(None),
             },
-            _ => self.cluster.apply(manifest).await?,
+            _ if self.ignored.contains_key(&manifest.key) => self.apply_ignoring(manifest, action).await?,
+            _ => (self.apply_or_instead(manifest, manner).await?, Cow::Borrowed(manifest)),
         };
         if manner.mode == Mode::Equal
             && let Some(fields) = fields::migrated_managed_fields(&live)
         {
+            let fields = self.but_left(manifest, &live, fields);
             self.cluster.set_managed_fields(manifest, &live, fields).await?;
-            live = self.cluster.apply(manifest).await?;
+            live = self.cluster.apply(&applied).await?;
         }
         self.context.metrics.applied();
         if let Some(key) = self.keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone())) {
@@ -233,34 +306,6 @@ impl Applying<'_> {
         tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
         let _ = self.context.cluster.publish(self.sync, Severity::Normal, Reason::Pruned, &note, self.now.wall).await;
         Ok(())
-    }
-
-    /// What was changed, where, and by which field manager, before it is undone.
-    async fn drift(&self, manifest: &Manifest) -> String {
-        match self.cluster.get(&manifest.gvk, &manifest.key).await {
-            Ok(Some(live)) => {
-                let changed = fields::differences(&manifest.body, &live, FIELD_MANAGER);
-                let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
-                if changed.is_empty() {
-                    "the ownership of its fields changed".to_owned()
-                } else {
-                    status::few(&changed)
-                }
-            }
-            Ok(None) => "it was deleted".to_owned(),
-            Err(error) => format!("what was changed can't be read: {error}"),
-        }
-    }
-
-    async fn tell_correction(&self, key: &ObjectKey, drift: &str) {
-        self.context.metrics.corrected();
-        let note = format!("corrected {key}: {drift}");
-        tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
-        let _ = self
-            .context
-            .cluster
-            .publish(self.sync, Severity::Normal, Reason::DriftCorrected, &note, self.now.wall)
-            .await;
     }
 }
 

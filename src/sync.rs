@@ -23,25 +23,31 @@ pub mod fields;
 pub mod plan;
 pub mod manner;
 pub mod waves;
+pub mod recreate;
+pub mod ignore;
+pub mod fights;
+pub mod hooks;
 pub mod health;
 pub mod dependencies;
 pub mod status;
 
 use crate::api::condition::{Reason, ready};
 use crate::api::git_sync::ObjectHealth;
-use crate::api::{FINALIZER, GitSync, GitSyncStatus};
-use crate::applying::Applying;
+use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus};
+use crate::applying::{Applied, Applying, Before, Hooks, Others};
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
 use crate::cluster::events::Severity;
 use crate::context::{Context, Grounded, Progress, requested_at};
-use crate::failure::Failure;
+use crate::failure::{Answer, Failure};
 use crate::finalizing::finalize;
 use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
 use crate::rendering::{self, Rendering};
 use crate::revision::Revision;
+use fights::Fights;
 use inventory::Inventory;
+use manner::Phase;
 use plan::Plan;
 use status::{Broken, Outcome, Waits};
 
@@ -55,6 +61,7 @@ pub struct Remembered {
     rendering: Option<Arc<Rendering>>,
     inventory: Option<Inventory>,
     unhealthy: Unhealthy,
+    fights: Fights,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
     has_finalizer: bool,
@@ -138,6 +145,15 @@ fn wake_dependants(sync: &GitSync, context: &Context) {
     }
 }
 
+/// What a run carried out.
+struct Scene<'s> {
+    applying: Applying<'s>,
+    rendering: &'s Rendering,
+    plan: &'s Plan,
+    hooks: &'s Hooks<'s>,
+    revision: Revision,
+}
+
 /// One run over one GitSync.
 struct Run<'a> {
     sync: &'a GitSync,
@@ -188,49 +204,117 @@ impl Run<'_> {
         // Known to others from now on: what they give up may be ours.
         self.memory.rendering = Some(all.clone());
         self.context.syncs.put(self.sync, self.memory.clone());
-        let (mut owned, plan) = self.plan(&rendering, owned, &keys);
-        let drifted: Vec<String> = plan.drifted.iter().map(ToString::to_string).collect();
-        let applying =
-            Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
+        let mut others = Others::of(self.sync, &rendering).map_err(broken)?;
+        let (mut owned, plan) = self.plan(&rendering, owned, &keys, &revision, &mut others);
+        let (ignored, hashes) = (&others.ignored, &*others.hashes);
+        let (context, cluster) = (self.context, self.cluster());
+        let applying = Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
-        let applied = applying.carry_out(&rendering, owned, &plan, failed.is_none() && denied.is_none()).await;
+        let hooks = self.hooks(&rendering, hashes);
+        let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
+            Ok(held) => (held, None),
+            Err(failure) => (hooks.first(Phase::Before), Some(failure)),
+        };
+        let known = Before { owned, fights: std::mem::take(&mut self.memory.fights), held };
+        let may_prune = failed.is_none() && denied.is_none();
+        let mut applied = applying.carry_out(&rendering, known, &plan, may_prune).await;
+        let large = || status::unconfirmed(&plan, &revision).filter(|_| applied.waiting.is_empty());
+        let failure = failed.or(hook_failure).or(applied.failure.take()).or(denied).or_else(large);
+        let scene = Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, revision };
+        self.conclude(&scene, applied, failure).await
+    }
+
+    /// What was done → how it ended, with the hooks that come then.
+    async fn conclude(
+        &mut self,
+        scene: &Scene<'_>,
+        mut applied: Applied,
+        failure: Option<Failure>,
+    ) -> Result<Outcome, Broken> {
         if applied.is_news {
             self.memory.unhealthy.since = None;
         }
-        self.memory.inventory = Some(applied.owned.clone());
-        self.context.syncs.put(self.sync, self.memory.clone());
+        self.memory.fights = std::mem::take(&mut applied.fights);
+        self.remember(&applied.owned);
         for heir in &applied.heirs {
             let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
         }
-        let inventory = applied.owned.encode();
-        if let Some(failure) = failed.or(applied.failure).or(denied) {
-            return Err(Broken { failure, attempted: Some(revision), inventory: Some(inventory) });
+        if let Some(failure) = failure {
+            return Err(self.failed(scene, applied.owned, failure).await);
         }
+        let revision = scene.revision.clone();
+        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
         // Kinds that this very run defined can be watched from now on.
-        let keys = if keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
-            self.watches(&rendering.manifests, &applied.owned).await.map_err(broken)?.keys
+        let keys = if scene.applying.keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
+            self.watches(&scene.rendering.manifests, &applied.owned).await.map_err(broken)?.keys
         } else {
-            keys
+            scene.applying.keys.clone()
         };
         let memory = &mut self.memory.unhealthy;
         // What is left as others made it is not waited for, and what waits itself is not there yet.
         let is_waited = |key: &ObjectKey| {
-            let is_left = plan.drifted.contains(key) || plan.left.contains(key) || applied.owned.is_left(key);
-            !is_left && !applied.waiting.contains_key(key)
+            let is_left = applied.left.contains_key(key) || scene.plan.left.contains(key) || applied.owned.is_left(key);
+            !is_left && !applied.waiting.contains_key(key) && !scene.hooks.contains(key)
         };
-        let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| is_waited(&m.key)).collect();
+        let waited: Vec<&Manifest> = scene.rendering.manifests.iter().filter(|m| is_waited(&m.key)).collect();
         let health = observing::health(self.context, self.sync, &waited, &keys, memory, self.now).await;
-        let waits = self.waits(&health, self.sync.spec.wait || !applied.waiting.is_empty());
-        let objects = rendering.manifests.len();
+        let is_staged = !applied.waiting.is_empty();
+        let waits = self.waits(&health, self.sync.spec.wait || is_staged);
+        if waits == Waits::InVain {
+            // What is wrong stands in the status; this is only for the hooks.
+            let failure = Failure::user(Reason::HealthCheckFailed, "objects are not healthy");
+            applied.owned = self.after_failure(scene, applied.owned, &failure).await;
+        }
+        if health.is_empty() && !is_staged {
+            match scene.applying.run_hooks(scene.hooks, Phase::After, &mut applied.owned).await {
+                Ok(running) => applied.waiting.extend(running.map(|hook| (hook.clone(), hook))),
+                Err(failure) => return Err(self.failed(scene, applied.owned, failure).await),
+            }
+        }
+        self.remember(&applied.owned);
+        let inventory = applied.owned.encode();
+        let objects = scene.rendering.manifests.len() - scene.hooks.all.len();
         if !applied.waiting.is_empty() {
             let waits = if waits == Waits::No { Waits::ForHealth } else { waits };
-            let waiting = applied.waiting.iter().map(|(key, what)| format!("{key} waits for {what}")).collect();
+            let waiting = status::waiting(&applied.waiting);
             return Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting });
         }
+        let drifted = applied.left.into_values().collect();
         Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted })
+    }
+
+    fn remember(&mut self, owned: &Inventory) {
+        self.memory.inventory = Some(owned.clone());
+        self.context.syncs.put(self.sync, self.memory.clone());
+    }
+
+    /// A failure of a run, after the hooks that it starts.
+    async fn failed(&mut self, scene: &Scene<'_>, owned: Inventory, failure: Failure) -> Broken {
+        let owned = self.after_failure(scene, owned, &failure).await;
+        self.remember(&owned);
+        Broken { failure, attempted: Some(scene.revision.clone()), inventory: Some(owned.encode()) }
+    }
+
+    /// Starts the hooks for failures, unless what failed may work by itself in a moment, or asks a person.
+    async fn after_failure(&self, scene: &Scene<'_>, mut owned: Inventory, failure: &Failure) -> Inventory {
+        let is_for_hooks = [Reason::ApplyFailed, Reason::HookFailed, Reason::HealthCheckFailed];
+        if failure.answer == Answer::WaitForUser && is_for_hooks.contains(&failure.reason) {
+            let ran = scene.applying.run_hooks(scene.hooks, Phase::OnFailure, &mut owned).await;
+            if let Err(failure) = ran {
+                tracing::warn!(kind = "GitSync", name = self.sync.name_any(), "{failure}");
+            }
+        }
+        owned
+    }
+
+    fn hooks<'r>(&self, rendering: &'r Rendering, hashes: &BTreeMap<ObjectKey, String>) -> Hooks<'r> {
+        let all = hooks::of(&rendering.manifests);
+        let retry = requested_at(self.sync) != self.before.last_handled_reconcile_at;
+        let rendering = if all.is_empty() { String::new() } else { hooks::rendering(hashes) };
+        Hooks { all, rendering, retry }
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -324,7 +408,14 @@ impl Run<'_> {
         observing::start(self.context, &identity(self.sync, self.context), wanted).await
     }
 
-    fn plan(&self, rendering: &Rendering, owned: Inventory, keys: &Keys) -> (Inventory, Plan) {
+    fn plan(
+        &self,
+        rendering: &Rendering,
+        owned: Inventory,
+        keys: &Keys,
+        revision: &Revision,
+        others: &mut Others<'_>,
+    ) -> (Inventory, Plan) {
         let owner = owner(self.sync);
         let views: BTreeMap<(String, String, String), String> = keys
             .iter()
@@ -353,8 +444,16 @@ impl Run<'_> {
             }
         }
         let spec = &self.sync.spec;
-        let options = plan::Options { prune: spec.prune, self_heal: spec.self_heal, owner };
-        let plan = plan::plan(&rendering.manifests, &rendering.hashes, &observed, &owned, &options);
+        let confirmed = self.sync.annotations().get(CONFIRM_PRUNE);
+        let options = plan::Options {
+            prune: spec.prune,
+            self_heal: spec.self_heal,
+            owner,
+            prune_limit: spec.prune_limit,
+            is_prune_confirmed: confirmed.is_some_and(|written| plan::confirms(written, revision)),
+        };
+        others.add_autoscaled(&rendering.manifests, &observed);
+        let plan = plan::plan(&rendering.manifests, &others.hashes, &observed, &owned, &options);
         (owned, plan)
     }
 }
@@ -380,6 +479,8 @@ fn failed_reason(reason: &str) -> Reason {
         Reason::RenderFailed,
         Reason::HealthCheckFailed,
         Reason::PruneFailed,
+        Reason::PruneUnconfirmed,
+        Reason::HookFailed,
         Reason::AccessDenied,
         Reason::DependencyNotReady,
         Reason::DependencyCycle,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::fields::projection_hash;
+use super::fields::{is_autoscaled, projection_hash};
 use super::health::{Health, assess, pod_trouble};
 use super::manner;
 use super::plan::Observed;
@@ -26,7 +26,8 @@ pub struct Entry {
     pub health: Health,
     /// Of a workload that is not healthy: the labels of its pods.
     pub selector: Option<BTreeMap<String, String>>,
-    version: u64,
+    /// Its version; grows with every change.
+    pub version: u64,
 }
 
 #[derive(Default)]
@@ -186,6 +187,7 @@ fn entry(object: &Value) -> Option<(ObjectKey, Entry)> {
         owner,
         projection: projection_hash(object, FIELD_MANAGER),
         kept: manner::kept(object),
+        autoscaled: is_autoscaled(object),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()),
     };
     // Resource versions are decimal numbers that grow (Kubernetes API conventions since 1.35, and before in fact).

@@ -1,11 +1,15 @@
 //! Desired × observed × owned → a plan: what to apply in which stage, what to prune, what to leave, each with its reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::inventory::Inventory;
 use super::manner::{self, Kept, Manner, Mode};
 use super::order;
 use crate::object::{Manifest, ObjectKey};
+
+mod prune;
+
+pub use prune::{LIMIT as PRUNE_LIMIT, confirms};
 
 /// One live object, as far as a plan needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +24,8 @@ pub struct Observed {
     pub kept: Kept,
     /// It is being deleted already.
     pub deleting: bool,
+    /// An autoscaler sets its replicas.
+    pub autoscaled: bool,
 }
 
 /// What the user wants of plans.
@@ -31,6 +37,10 @@ pub struct Options {
     pub self_heal: bool,
     /// Namespace and name of the GitSync.
     pub owner: (String, String),
+    /// The share of what is owned, in percent, of which more goes only when it is confirmed.
+    pub prune_limit: u8,
+    /// A person confirmed what goes at this revision.
+    pub is_prune_confirmed: bool,
 }
 
 /// Why an object is applied.
@@ -73,6 +83,8 @@ pub struct Plan {
     pub apply: Vec<Vec<Action>>,
     /// What to delete, in this order.
     pub prune: Vec<Action>,
+    /// What would be deleted if it were not so much: a person must confirm it first.
+    pub unconfirmed: Vec<Action>,
     /// Owned objects that are not there any more, or not ours any more: to be struck from the inventory.
     pub forgotten: Vec<ObjectKey>,
     /// Changes of others that are left (`selfHeal: false`).
@@ -112,13 +124,17 @@ pub fn plan(
                 continue;
             }
         };
-        if manner.mode == Mode::Never || manner.hook.is_some() || live.is_some_and(|live| live.kept.always) {
+        if manner.mode == Mode::Never || live.is_some_and(|live| live.kept.always) {
             plan.left.push(key.clone());
             continue;
         }
         if let Some(other) = live.and_then(|live| live.owner.as_ref()).filter(|other| **other != options.owner) {
             plan.problems
                 .push(format!("{key} belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1));
+            continue;
+        }
+        // It runs when it is its turn.
+        if manner.hook.is_some() {
             continue;
         }
         let rendered = hashes.get(key);
@@ -136,7 +152,7 @@ pub fn plan(
         }
     }
     plan.apply = stages.into_values().collect();
-    prune(&mut plan, desired, observed, owned, options);
+    prune::plan(&mut plan, desired, observed, owned, options);
     plan
 }
 
@@ -166,59 +182,6 @@ fn cause_once(
     cause: Option<(Cause, &'static str)>,
 ) -> Option<(Cause, &'static str)> {
     cause.filter(|_| live.is_none() && !is_left)
-}
-
-/// What is owned and no longer desired goes, if its labels still name this GitSync; an empty render prunes nothing, since a
-/// folder that lost all its objects is far more often a mistake than a wish.
-fn prune(
-    plan: &mut Plan,
-    desired: &[Manifest],
-    observed: &BTreeMap<ObjectKey, Observed>,
-    owned: &Inventory,
-    options: &Options,
-) {
-    let wanted: BTreeSet<&ObjectKey> = desired.iter().map(|manifest| &manifest.key).collect();
-    let left: Vec<ObjectKey> =
-        owned.objects().map(|(key, _)| key.clone()).filter(|key| !wanted.contains(key)).collect();
-    if desired.is_empty() && !left.is_empty() {
-        plan.problems.push(format!(
-            "the path holds no objects, so the {} owned ones are kept; delete the GitSync to delete them",
-            left.len()
-        ));
-        return;
-    }
-    let mut ordered = order::prune_order(left);
-    ordered.sort_by_key(|key| observed.get(key).map_or(0, |live| -i64::from(live.kept.wave)));
-    for key in ordered {
-        match observed.get(&key) {
-            None => plan.forgotten.push(key),
-            Some(live) if live.owner.as_ref() != Some(&options.owner) => plan.forgotten.push(key),
-            Some(live) if live.kept.when_pruned || !options.prune || live.deleting || owned.is_left(&key) => {}
-            // Deleting it would delete what is still in Git.
-            Some(_) if desired.iter().any(|manifest| lives_in(manifest, &key)) => {}
-            // Served under another group now; it is one and the same object.
-            Some(live)
-                if desired
-                    .iter()
-                    .any(|manifest| observed.get(&manifest.key).is_some_and(|other| other.uid == live.uid)) =>
-            {
-                plan.forgotten.push(key);
-            }
-            Some(_) => {
-                let (cause, reason, manner) = (Cause::Changed, "it is no longer in Git", Manner::default());
-                plan.prune.push(Action { key, cause, reason, manner });
-            }
-        }
-    }
-}
-
-/// Whether an object needs a namespace or definition to be.
-fn lives_in(manifest: &Manifest, key: &ObjectKey) -> bool {
-    match key.kind.as_str() {
-        "Namespace" => manifest.key.namespace == key.name,
-        "CustomResourceDefinition" => key.name.split_once('.').is_some_and(|(_, group)| manifest.key.group == group),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,19 @@
 //! What a run did × the status before → the next status of a GitSync.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
-use crate::api::GitSyncStatus;
+use super::plan::Plan;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
-use crate::api::git_sync::{HealthStatus, Inventory, ObjectHealth};
+use crate::api::git_sync::{HealthStatus, Inventory, ObjectDrift, ObjectHealth};
+use crate::api::{CONFIRM_PRUNE, GitSyncStatus};
 use crate::failure::Failure;
+use crate::object::ObjectKey;
 use crate::revision::Revision;
 
+/// How many objects that others changed a status lists.
+const DRIFTED: usize = 20;
 /// How many unhealthy objects a status lists.
 const LISTED: usize = 50;
 
@@ -26,8 +32,8 @@ pub enum Outcome {
         objects: usize,
         /// What still keeps it from being ready.
         waits: Waits,
-        /// Changes of others that were left (`selfHeal: false`).
-        drifted: Vec<String>,
+        /// Changes of others that were left.
+        drifted: Vec<ObjectDrift>,
     },
     /// Some is applied, and the rest waits for it.
     Staged {
@@ -104,6 +110,7 @@ pub fn next(
                 summary: format!("{healthy}/{objects}"),
                 unhealthy: health.iter().take(LISTED).cloned().collect(),
             });
+            status.drift = drifted.iter().take(DRIFTED).cloned().collect();
             applied(revision, health, *objects, *waits, drifted)
         }
         Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting }) => {
@@ -130,11 +137,17 @@ pub fn next(
     status
 }
 
-fn applied(revision: &Revision, health: &[ObjectHealth], objects: usize, waits: Waits, drifted: &[String]) -> Verdict {
+fn applied(
+    revision: &Revision,
+    health: &[ObjectHealth],
+    objects: usize,
+    waits: Waits,
+    drifted: &[ObjectDrift],
+) -> Verdict {
     match waits {
         Waits::No if !drifted.is_empty() => Verdict::Ready {
             reason: Reason::DriftDetected,
-            message: format!("applied {revision}; changed by others and left: {}", few(drifted)),
+            message: format!("applied {revision}; changed by others and left: {}", few(&told(drifted))),
         },
         Waits::No => Verdict::Ready {
             reason: Reason::Succeeded,
@@ -161,6 +174,27 @@ fn applied(revision: &Revision, health: &[ObjectHealth], objects: usize, waits: 
     }
 }
 
+/// How many objects wait for what, and which hooks run.
+pub fn waiting(waiting: &BTreeMap<ObjectKey, ObjectKey>) -> Vec<String> {
+    let say = |(key, what): (&ObjectKey, &ObjectKey)| match key == what {
+        true => format!("hook {key} runs"),
+        false => format!("{key} waits for {what}"),
+    };
+    // What is waited for is told first.
+    let (hooks, others): (Vec<_>, Vec<_>) = waiting.iter().partition(|(key, what)| key == what);
+    hooks.into_iter().chain(others).map(say).collect()
+}
+
+/// Each object with its first change.
+fn told(drifted: &[ObjectDrift]) -> Vec<String> {
+    let tell = |drift: &ObjectDrift| match drift.changes.split_first() {
+        None => drift.object.clone(),
+        Some((first, [])) => format!("{}: {first}", drift.object),
+        Some((first, more)) => format!("{}: {first} and {} more", drift.object, more.len()),
+    };
+    drifted.iter().map(tell).collect()
+}
+
 fn staged(revision: &Revision, health: &[ObjectHealth], waits: Waits, waiting: &[String]) -> Verdict {
     let why: Vec<String> = health.iter().map(|object| format!("{}: {}", object.object, object.message)).collect();
     let why = if why.is_empty() { String::new() } else { format!(" ({})", few(&why)) };
@@ -169,6 +203,22 @@ fn staged(revision: &Revision, health: &[ObjectHealth], waits: Waits, waiting: &
         Waits::InVain => Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, message)),
         Waits::No | Waits::ForHealth => Verdict::Reconciling { reason: Reason::Progressing, message },
     }
+}
+
+/// A prune that is too large to happen unasked.
+pub fn unconfirmed(plan: &Plan, revision: &Revision) -> Option<Failure> {
+    let going: Vec<String> = plan.unconfirmed.iter().map(|action| action.key.to_string()).collect();
+    let commit = revision.commit.to_string();
+    let commit = &commit[..commit.len().min(12)];
+    (!going.is_empty()).then(|| {
+        let message = format!(
+            "applied {revision}, but {} left Git at once: {}; they are deleted when the GitSync has the annotation \
+             {CONFIRM_PRUNE}: {commit}",
+            counted(going.len(), "object"),
+            few(&going)
+        );
+        Failure::user(Reason::PruneUnconfirmed, message)
+    })
 }
 
 /// The first three of a list, and how many more there are.

@@ -28,6 +28,7 @@ mod forges;
 mod gates;
 mod generated;
 mod holds;
+mod hooked;
 mod hostile;
 mod kustomizations;
 mod leaders;
@@ -52,6 +53,7 @@ mod signing;
 mod story;
 mod tenants;
 mod transports;
+mod treatments;
 
 use std::process::ExitCode;
 
@@ -114,6 +116,8 @@ fn run_tests() -> ExitCode {
         objects::trials(),
         drift::trials(),
         manners::trials(),
+        treatments::trials(),
+        hooked::trials(),
         kustomizations::trials(),
         tenants::trials(),
         outages::trials(),

@@ -1,5 +1,7 @@
 //! Plans as tables, and what must hold of every plan.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -28,7 +30,7 @@ fn live(projection: &str) -> Observed {
 }
 
 fn options() -> Options {
-    Options { prune: true, self_heal: true, owner: owner() }
+    Options { prune: true, self_heal: true, owner: owner(), prune_limit: PRUNE_LIMIT, is_prune_confirmed: false }
 }
 
 /// One ConfigMap `a` with rendered hash `r1`, applied as `r1` with live hash `l1` unless said otherwise.
@@ -120,6 +122,26 @@ fn what_is_pruned() {
 }
 
 #[test]
+fn a_large_prune_asks_first() {
+    let mut owned = Inventory::default();
+    let mut observed = BTreeMap::new();
+    for n in 0..12 {
+        let key = key("Secret", &format!("s{n}"));
+        owned.set(key.clone(), "v1", "r", "l");
+        observed.insert(key.clone(), Observed { uid: key.to_string(), ..live("l") });
+    }
+    let desired = [manifest("Secret", "s0")];
+    let counts = |options: &Options| {
+        let plan = plan(&desired, &BTreeMap::new(), &observed, &owned, options);
+        (plan.prune.len(), plan.unconfirmed.len())
+    };
+    assert_eq!(counts(&options()), (0, 11));
+    assert_eq!(counts(&Options { is_prune_confirmed: true, ..options() }), (11, 0));
+    assert_eq!(counts(&Options { prune_limit: 100, ..options() }), (11, 0));
+    assert_eq!(counts(&Options { prune: false, ..options() }), (0, 0));
+}
+
+#[test]
 fn definitions_and_namespaces_come_first() {
     let mut crd = manifest("CustomResourceDefinition", "x");
     crd.gvk.group = "apiextensions.k8s.io".into();
@@ -155,7 +177,7 @@ proptest! {
             if let Some((projection, who, when_pruned)) = seen {
                 let owner = [Some(owner()), None, Some(("web".into(), "other".into()))][usize::from(who)].clone();
                 let projection = Some(format!("l{projection}"));
-                observed.insert(key.clone(), Observed { uid: key.to_string(), owner, projection, kept: Kept { when_pruned, ..Kept::default() }, deleting: false });
+                observed.insert(key.clone(), Observed { uid: key.to_string(), owner, projection, kept: Kept { when_pruned, ..Kept::default() }, ..Observed::default() });
             }
             if let Some(recorded) = recorded {
                 owned.add(key.clone(), "v1");
