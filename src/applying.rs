@@ -125,7 +125,8 @@ impl Applying<'_> {
             let (held, free): (Vec<_>, Vec<_>) = stage
                 .iter()
                 .map(|action| {
-                    let hook = held.filter(|_| action.cause != Cause::Drifted);
+                    // A hook may live in a namespace that comes with it.
+                    let hook = held.filter(|_| action.cause != Cause::Drifted && !action.is_definition());
                     let lower = || waves.waits_for(action, &|key| self.is_ready(key, &manifests, &done));
                     (action, hook.or_else(lower))
                 })

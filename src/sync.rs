@@ -88,6 +88,8 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
             let settled = if settled.is_zero() { now.until(memory.unhealthy.since, SETTLE) } else { settled };
             match waits {
                 Waits::ForHealth if !settled.is_zero() => settled,
+                // A hook has a deadline of its own.
+                Waits::ForHealth if memory.unhealthy.since.is_none() => audit,
                 Waits::ForHealth => audit.min(now.until(memory.unhealthy.since, sync.spec.timeout.0)),
                 _ => audit,
             }

@@ -18,19 +18,21 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-fn job(name: &str, annotations: &str, image: &str) -> String {
+/// A Job that is done at once, or one whose pod runs nowhere, so that its deadline ends it.
+fn job(name: &str, annotations: &str, is_good: bool) -> String {
+    let more = if is_good { "" } else { "nodeSelector: {nowhere: here}, " };
+    let deadline = if is_good { "" } else { "activeDeadlineSeconds: 1, " };
     format!(
         "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}, annotations: {{{annotations}}}}}\n\
-         spec: {{backoffLimit: 0, activeDeadlineSeconds: 2, template: {{spec: {{restartPolicy: Never, \
-         containers: [{{name: main, image: 'example.com/{image}'}}]}}}}}}\n---\n"
+         spec: {{backoffLimit: 0, {deadline}template: {{spec: {{{more}restartPolicy: Never, \
+         containers: [{{name: main, image: 'example.com/job:1'}}]}}}}}}\n---\n"
     )
 }
 
 async fn before_and_after(world: World) {
-    let before = job("before", "argocd.argoproj.io/hook: PreSync", "job:1").replace("activeDeadlineSeconds: 2, ", "");
+    let before = job("before", "argocd.argoproj.io/hook: PreSync", true);
     let after =
-        job("after", "helm.sh/hook: 'post-install,post-upgrade', helm.sh/hook-delete-policy: hook-succeeded", "job:1");
-    let after = after.replace("activeDeadlineSeconds: 2, ", "");
+        job("after", "helm.sh/hook: 'post-install,post-upgrade', helm.sh/hook-delete-policy: hook-succeeded", true);
     let repo = fleet(&world, &[("jobs.yaml", &format!("{before}{after}")), ("a.yaml", &config_map("a", "one"))]).await;
     let mark = world.cluster.audit().mark();
     git_sync(&world, "path: ./").await;
@@ -50,6 +52,8 @@ async fn before_and_after(world: World) {
     let _tagboat = world.tagboat().await;
     edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "two"}})).await;
     holds::<ConfigMap>(&world, "a", "/data/greeting", json!("one")).await;
+    event(&world, "apps", Reason::DriftCorrected, &["ConfigMap", "kubectl-edit"]).await;
+    synced(&world, "apps", &repo.head()).await;
     assert_eq!(acts(&world, mark), ["patch configmaps/a"]);
     let mark = world.cluster.audit().mark();
     let commit = repo.commit(&[("a.yaml", &config_map("a", "three"))], "three");
@@ -63,8 +67,8 @@ async fn before_and_after(world: World) {
 }
 
 async fn a_failed_hook(world: World) {
-    let before = job("before", "tagboat.dev/hook: before", "job:1-broken");
-    let failed = job("failed", "argocd.argoproj.io/hook: SyncFail", "job:1");
+    let before = job("before", "tagboat.dev/hook: before", false);
+    let failed = job("failed", "argocd.argoproj.io/hook: SyncFail", true);
     let repo = fleet(&world, &[("jobs.yaml", &format!("{before}{failed}")), ("a.yaml", &config_map("a", "one"))]).await;
     git_sync(&world, "path: ./").await;
     let _tagboat = world.tagboat().await;
@@ -73,7 +77,7 @@ async fn a_failed_hook(world: World) {
     exists::<Job>(&world, "failed", true).await;
     event(&world, "apps", Reason::HookFailed, &["before"]).await;
     assert_eq!(live::<ConfigMap>(&world, "a").await, Value::Null);
-    let mended = job("before", "tagboat.dev/hook: before", "job:2").replace("activeDeadlineSeconds: 2, ", "");
+    let mended = job("before", "tagboat.dev/hook: before", true);
     let commit = repo.commit(&[("jobs.yaml", &mended)], "mended");
     synced(&world, "apps", &commit).await;
     exists::<ConfigMap>(&world, "a", true).await;

@@ -146,7 +146,7 @@ async fn replicas_of_an_autoscaler(world: World) {
     holds::<Deployment>(&world, "out", "/spec/minReadySeconds", json!(1)).await;
     assert_eq!(live::<Deployment>(&world, "out").await["spec"]["replicas"], 4);
     for note in events(&world, "apps", Reason::DriftCorrected).await {
-        assert!(!note.contains("replicas"), "{note}");
+        assert!(!note.contains("spec.replicas"), "{note}");
     }
 }
 

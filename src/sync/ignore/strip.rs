@@ -12,17 +12,32 @@ pub fn without(body: &Value, pointers: &[String]) -> Value {
     // Backwards, so that what is taken out of a list moves nothing that is still to be taken out.
     pointers.sort_by_key(|pointer| std::cmp::Reverse(steps(pointer).iter().map(|step| rank(step)).collect::<Vec<_>>()));
     for pointer in pointers {
-        let Some((parent, last)) = pointer.rsplit_once('/') else { continue };
-        match body.pointer_mut(parent) {
-            Some(Value::Object(map)) => drop(map.shift_remove(&unescaped(last))),
-            Some(Value::Array(items)) => match last.parse::<usize>() {
-                Ok(index) if index < items.len() => drop(items.remove(index)),
-                _ => {}
-            },
-            _ => {}
-        }
+        take_out(&mut body, &steps(pointer));
     }
     body
+}
+
+/// Takes one field out, and maps that held nothing else: an empty one would claim the whole.
+fn take_out(value: &mut Value, steps: &[String]) {
+    let Some((step, rest)) = steps.split_first() else { return };
+    match value {
+        Value::Object(map) if rest.is_empty() => drop(map.shift_remove(step)),
+        Value::Object(map) => {
+            let Some(child) = map.get_mut(step) else { return };
+            let was_full = child.as_object().is_some_and(|child| !child.is_empty());
+            take_out(child, rest);
+            if was_full && child.as_object().is_some_and(Map::is_empty) {
+                map.shift_remove(step);
+            }
+        }
+        Value::Array(items) => match step.parse::<usize>() {
+            Ok(index) if index >= items.len() => {}
+            Ok(index) if rest.is_empty() => drop(items.remove(index)),
+            Ok(index) => take_out(&mut items[index], rest),
+            Err(_) => {}
+        },
+        _ => {}
+    }
 }
 
 /// A step's order: numbers by their value.

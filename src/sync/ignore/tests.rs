@@ -112,6 +112,7 @@ fn fields_are_taken_out_of_the_object_and_given_up() {
     let left = without(&body, &paths);
     assert_eq!(left.pointer("/spec/replicas"), None);
     assert_eq!(left.pointer("/spec/template/spec/containers/1"), Some(&json!({"name": "app"})));
+    assert_eq!(without(&json!({"data": {"a": 1}, "b": {}}), &["/data/a".to_owned()]), json!({"b": {}}));
     let items = ["/a/10".to_owned(), "/a/2".to_owned(), "/a/0".to_owned()];
     let list = json!({"a": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]});
     assert_eq!(without(&list, &items), json!({"a": [1, 3, 4, 5, 6, 7, 8, 9]}));
