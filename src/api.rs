@@ -31,9 +31,10 @@ pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 /// Annotation of an ImageUpdate: a changed value releases what is held. `POLICY[@VALUE]`, or `*` for all policies; what follows a
 /// blank only makes it another value.
 pub const RELEASE: &str = "tagboat.dev/release";
-
 /// Annotation of a GitSync: the commit at which a person wants everything deleted that left Git, however much it is.
 pub const CONFIRM_PRUNE: &str = "tagboat.dev/confirmPrune";
+/// Label or annotation of a rendered object: `disabled` leaves its `${…}` as they are.
+pub const SUBSTITUTE: &str = "tagboat.dev/substitute";
 
 /// The four CustomResourceDefinitions as one multi-document YAML, as `tagboat crds` prints it and `crds/` holds it.
 ///

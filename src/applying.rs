@@ -24,6 +24,7 @@ use crate::sync::ignore::Ignored;
 use crate::sync::inventory::Inventory;
 use crate::sync::manner::{self, Mode};
 use crate::sync::plan::{Action, Cause, Plan};
+use crate::sync::substitute::Mask;
 use crate::sync::waves::Waves;
 use crate::sync::{fields, status};
 
@@ -49,6 +50,8 @@ pub struct Applying<'a> {
     pub ignored: &'a BTreeMap<ObjectKey, Ignored>,
     /// The hash of each object as it is applied.
     pub hashes: &'a BTreeMap<ObjectKey, String>,
+    /// What must not be told.
+    pub mask: &'a Mask,
     /// The clock's reading of this run.
     pub now: Now,
 }

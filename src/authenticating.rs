@@ -13,7 +13,6 @@ use crate::api::image_policy::{Cosign, Provider};
 use crate::api::reference::LocalRef;
 use crate::cluster::Cluster;
 use crate::failure::{Answer, Failure, chain};
-use crate::http::hooks;
 use crate::image::Repository;
 use crate::reach::{Proxy, Tls};
 use crate::registry::cloud::{self, Cloud, Subject};
@@ -87,19 +86,6 @@ pub async fn login(
     };
     let login = Login { access, trust, cloud, namespace: secrets.namespace };
     login.renewed(cluster, clouds).await
-}
-
-/// The hook that the policy asks for: its path, and what its sender knows.
-///
-/// # Errors
-/// When its Secret is missing or lacks a key.
-pub async fn hook(object: &ImagePolicy, cluster: &Cluster) -> Result<Option<(String, hooks::Secret)>, Failure> {
-    let Some(webhook) = &object.spec.webhook else { return Ok(None) };
-    let secrets = Secrets { cluster, namespace: object.namespace().unwrap_or_default() };
-    let name = &webhook.secret_ref.name;
-    let secret = hooks::Secret::new(webhook.kind, secrets.read(name).await?);
-    let secret = secret.map_err(|reason| secrets.invalid(name, reason))?;
-    Ok(Some((hooks::path(secret.token(), &secrets.namespace, &object.name_any()), secret)))
 }
 
 impl Login {

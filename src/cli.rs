@@ -73,7 +73,7 @@ struct RunArgs {
     /// Where /metrics, /livez and /readyz answer
     #[arg(long, env = "TAGBOAT_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where mirrors of the repositories are kept; may be lost at any time
+    /// Where mirrors of the repositories are kept, on a disk or in memory; may be lost at any time
     #[arg(long, env = "TAGBOAT_DATA_DIR", default_value = "/tmp/tagboat", value_name = "DIR")]
     data_dir: PathBuf,
     /// How many objects of each kind are reconciled at once
@@ -160,7 +160,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         log,
     } = args;
     crate::telemetry::start(log_format, &log);
-    crate::git::register_transports().context("prepare Git")?;
+    crate::git::prepare().context("prepare Git")?;
     let settings =
         Settings { data_dir, allow_file_urls, default_service_account, kustomize, namespace: namespace.clone() };
     let cloud = cloud_environment();

@@ -20,6 +20,7 @@ use crate::update::edit::{self, Choices};
 use crate::update::message::Occasion;
 use crate::update::proposal::Refused;
 use crate::update::refspec::{self, Refspec};
+use crate::update::status;
 use crate::update::target::Target;
 
 /// What the namespace's policies want.
@@ -78,7 +79,7 @@ pub struct Made {
 /// async worker. `refused` is what people said no to elsewhere than in Git.
 ///
 /// # Errors
-/// The mirror cannot be read or written.
+/// The mirror cannot be read or written, or lacks the history.
 pub async fn make(
     task: Arc<Task>,
     grounded: Grounded,
@@ -88,7 +89,12 @@ pub async fn make(
     let job = move || -> Result<Made, crate::git::Error> {
         let Task { update, wants, status, settled, key, .. } = &*task;
         let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
+        let repository = status::repository(&remote.url);
+        let here = status::here(status, &repository);
+        let status = &*here;
         let Wants { choices, chosen_at, policies } = wants;
+        // Without it, what people took back would look as if they had not.
+        mirror.check_history()?;
         let namespace = update.namespace().unwrap_or_default();
         let (targets, wrong) = Target::all(&update.spec.targets, &namespace);
         let found = mirror.grep(head, &update.spec.path, edit::is_marked_file_name, edit::NEEDLE)?;
@@ -116,6 +122,7 @@ pub async fn make(
             Look { mirror, head, update, status, choices, policies, targets, source, target, is_marked, refused };
         look.hold_back(&mut batch)?;
         batch.earlier = look.earlier()?;
+        batch.repository = Some(repository);
         let template = update.spec.commit.message_template.as_deref();
         if batch.changes.is_empty() {
             batch.check_template(template);

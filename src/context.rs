@@ -14,7 +14,7 @@ use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate, REQUESTED_AT};
 use crate::cluster::Cluster;
 use crate::cluster::watches::Watches;
 use crate::failure::Failure;
-use crate::git::{Mirror, Remote};
+use crate::git::{Mirror, Reach, Remote};
 use crate::http::hooks::Hooks;
 use crate::pushing::Queues;
 use crate::registry::Registry;
@@ -125,12 +125,23 @@ impl Context {
         fn uids<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) -> HashSet<String> {
             store.state().iter().filter_map(|object| object.meta().uid.clone()).collect()
         }
-        let policies = uids(&self.stores.image_policies);
+        let (policies, repos) = (uids(&self.stores.image_policies), uids(&self.stores.config_repos));
         self.policies.retain(&policies);
-        self.hooks.retain(&policies);
+        self.hooks.retain(&policies.union(&repos).cloned().collect());
         self.updates.retain(&uids(&self.stores.image_updates));
         self.syncs.retain(&uids(&self.stores.git_syncs));
-        self.repos.retain(&uids(&self.stores.config_repos));
+        self.repos.retain(&repos);
+    }
+
+    /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.
+    pub fn reach(&self, namespace: &str, repo: &str) -> Reach {
+        let writes = |update: &ImageUpdate| {
+            update.namespace().as_deref() == Some(namespace)
+                && update.spec.config_repo_ref.name == repo
+                && !update.spec.suspend
+        };
+        let is_written = self.stores.image_updates.state().iter().any(|update| writes(update));
+        if is_written { Reach::History } else { Reach::Head }
     }
 
     /// What an object stands on: the head of its ConfigRepo. None while that is about to be read: whoever asked is woken then.
@@ -146,7 +157,7 @@ impl Context {
         if let Some(grounded) = self.ground.head(&namespace, repo) {
             return Ok(Some(grounded));
         }
-        let written = self.repos.look(&*known, |memory| memory.status.clone()).flatten();
+        let written = self.repos.look(&*known, |memory| memory.written().cloned()).flatten();
         let status = written.or_else(|| known.status.clone()).unwrap_or_default();
         match ready(&status.conditions).filter(|ready| ready.status == "False") {
             Some(not_ready) => {

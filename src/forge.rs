@@ -30,8 +30,10 @@ use self::address::{Api, Repository};
 use self::wire::Wire;
 use crate::reach::Way;
 
-/// The most requests of one pair of branches that are listed.
+/// So many requests of one pair of branches are one call at most hosts.
 pub const REQUESTS: usize = 20;
+/// The most that are listed.
+pub const ALL_REQUESTS: usize = 200;
 
 /// What a request should be.
 #[derive(Debug, Clone, Copy)]
@@ -89,21 +91,21 @@ impl Forge {
         Ok(Self { provider, repository, wire, timeout })
     }
 
-    /// Requests from branch `source` to branch `target` of this repository itself (never from a fork), newest first, at most
-    /// [`REQUESTS`]: open, merged and closed ones. Gitea can't look for a branch, so there the newest 500 are looked through, and
-    /// no further than the page that holds the first.
+    /// Requests from branch `source` to branch `target` of this repository itself (never from a fork), newest first, `most` of them
+    /// ([`REQUESTS`], [`ALL_REQUESTS`]): open, merged and closed ones. Gitea can't look for a branch, so there the newest 500 are
+    /// looked through, and for [`REQUESTS`] no further than the page that holds the first.
     ///
     /// # Errors
     /// The host refuses, can't be reached, or answers something else than its API.
-    pub async fn requests(&self, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+    pub async fn requests(&self, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
         self.limited(async {
             match self.repository.api {
-                Api::Github => github::requests(self, source, target).await,
-                Api::Gitea => gitea::requests(self, source, target).await,
-                Api::Gitlab => gitlab::requests(self, source, target).await,
-                Api::BitbucketCloud => bitbucket::requests(self, source, target).await,
-                Api::BitbucketDataCenter => data_center::requests(self, source, target).await,
-                Api::Azure => azure::requests(self, source, target).await,
+                Api::Github => github::requests(self, source, target, most).await,
+                Api::Gitea => gitea::requests(self, source, target, most).await,
+                Api::Gitlab => gitlab::requests(self, source, target, most).await,
+                Api::BitbucketCloud => bitbucket::requests(self, source, target, most).await,
+                Api::BitbucketDataCenter => data_center::requests(self, source, target, most).await,
+                Api::Azure => azure::requests(self, source, target, most).await,
             }
         })
         .await

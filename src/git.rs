@@ -13,8 +13,10 @@ mod error;
 mod fetch;
 mod grep;
 mod history;
+mod ignore;
 mod local;
 mod lsrefs;
+mod merge;
 mod mirror;
 mod pktline;
 mod place;
@@ -22,7 +24,6 @@ mod push;
 mod report;
 mod signing;
 mod ssh;
-mod transport;
 mod tree;
 
 #[cfg(test)]
@@ -32,8 +33,10 @@ pub use along::{Along, Second};
 pub use app::{App, Installation};
 pub use commit::NewCommit;
 pub use error::Error;
+pub use fetch::Reach;
 pub use grep::Found;
 pub use history::{Depth, Version, Visit};
+pub use ignore::ignored;
 pub use mirror::Mirror;
 pub use push::Pushed;
 pub use signing::SigningKey;
@@ -125,21 +128,19 @@ pub fn is_ssh(url: &str) -> bool {
     matches!(Place::parse(url), Ok(Place::Ssh(_)))
 }
 
-/// Makes libgit2 speak HTTP through our own client, ignore every configuration file of the machine, and keep its cache small.
-/// Call once at the start of the process, before any [`Mirror`]; the process needs a TLS provider (`rustls`, ring) too.
+/// Makes libgit2 ignore every configuration file of the machine and keep its cache small. Call once at the start of the process,
+/// before any [`Mirror`]; the process needs a TLS provider (`rustls`, ring) too.
 ///
 /// # Errors
-/// When libgit2 refuses, which means that it was called twice.
-#[expect(unsafe_code, reason = "libgit2 keeps transports and options in process-wide state that it does not lock")]
-pub fn register_transports() -> Result<(), Error> {
+/// When libgit2 refuses.
+#[expect(unsafe_code, reason = "libgit2 keeps its options in process-wide state that it does not lock")]
+pub fn prepare() -> Result<(), Error> {
     const OBJECT_CACHE_BYTES: isize = 16 << 20;
     // The default of 4 KiB leaves out what is read most: the tree of a folder with 100 files, a commit that wrote to as many.
     const CACHED_OBJECT_BYTES: usize = 256 << 10;
     let levels = [git2::ConfigLevel::System, git2::ConfigLevel::Global, git2::ConfigLevel::XDG];
     // SAFETY: the caller calls this once, before another thread uses libgit2.
     unsafe {
-        git2::transport::register("http", transport::make).map_err(Error::storage)?;
-        git2::transport::register("https", transport::make).map_err(Error::storage)?;
         git2::opts::set_cache_max_size(OBJECT_CACHE_BYTES).map_err(Error::storage)?;
         for kind in [git2::ObjectType::Commit, git2::ObjectType::Tree] {
             git2::opts::set_cache_object_limit(kind, CACHED_OBJECT_BYTES).map_err(Error::storage)?;

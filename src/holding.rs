@@ -88,6 +88,17 @@ struct Open {
     file: usize,
     wanted: Wanted,
     asked: Asked,
+    /// The policy's order.
+    order: Option<Rc<Policy>>,
+}
+
+impl Open {
+    /// Whether the policy orders a value as newer than the one at the head.
+    fn is_above(&self, value: &str) -> bool {
+        let field = self.asked.place.field;
+        let tags = tag_of(field, value).zip(tag_of(field, &self.asked.now));
+        self.order.as_deref().zip(tags).is_some_and(|(order, (value, now))| is_newer(order, &value, &now))
+    }
 }
 
 impl Look<'_> {
@@ -146,7 +157,7 @@ impl Look<'_> {
     /// The values that would change, but for those whose policy writes on in any case.
     fn open(&self, files: &[File<'_>], probe: &Probe) -> Vec<Open> {
         let mut open = Vec::new();
-        let mut orders: BTreeMap<String, Option<Policy>> = BTreeMap::new();
+        let mut orders: BTreeMap<String, Option<Rc<Policy>>> = BTreeMap::new();
         for (index, file) in files.iter().enumerate() {
             for wanted in probe.wanted(&file.bytes, &self.wishes(file)) {
                 let Place { policy, field, .. } = &wanted.now.place;
@@ -154,10 +165,11 @@ impl Look<'_> {
                 if on_revert == OnRevert::Ignore {
                     continue;
                 }
-                let order = orders.entry(policy.clone()).or_insert_with(|| order(self.policies.get(policy)?));
+                let order =
+                    orders.entry(policy.clone()).or_insert_with(|| order(self.policies.get(policy)?).map(Rc::new));
                 let tags = tag_of(*field, &wanted.now.text).zip(tag_of(*field, &wanted.choice));
                 let is_newer =
-                    order.as_ref().zip(tags).is_some_and(|(order, (now, choice))| is_newer(order, &now, &choice));
+                    order.as_deref().zip(tags).is_some_and(|(order, (now, choice))| is_newer(order, &now, &choice));
                 let asked = Asked {
                     file: file.path.to_owned(),
                     line: wanted.now.line,
@@ -167,7 +179,7 @@ impl Look<'_> {
                     on_revert,
                     is_newer,
                 };
-                open.push(Open { file: index, wanted, asked });
+                open.push(Open { file: index, wanted, asked, order: order.clone() });
             }
         }
         open
@@ -180,14 +192,14 @@ impl Look<'_> {
         let paths: Vec<&str> = open.iter().map(|open| files[open.file].path).collect();
         let mut reader = Reader { look: self, files, probe, parsed: HashMap::new(), said: None };
         let mut visit = |index: usize, version: &Version| {
-            let before: Vec<Option<String>> = version
-                .before
-                .iter()
-                .map(|blob| reader.value(open[index].file, *blob, &open[index].asked.place))
-                .collect::<Result<_, _>>()?;
+            let Open { file, asked, .. } = &open[index];
+            let mut values = |blobs: &[Option<ObjectId>]| -> Result<Vec<Option<String>>, Error> {
+                blobs.iter().map(|blob| reader.value(*file, *blob, &asked.place)).collect()
+            };
+            let (before, bases) = (values(&version.before)?, values(&version.bases)?);
             let recorded = reader.recorded(version);
             let cause = cause(&version.author, version.time, &version.commit, &version.message);
-            Ok(searches[index].see(&Seen { cause, recorded: &recorded, before: &before }))
+            Ok(searches[index].see(&Seen { cause, recorded: &recorded, before: &before, bases: &bases }))
         };
         let cut = self.mirror.history(self.head, &paths, Depth::default(), &mut visit)?;
         if let Some(first) = cut.first() {
@@ -203,7 +215,7 @@ impl Look<'_> {
         let mut held = Vec::new();
         for (index, search) in searches.into_iter().enumerate() {
             let asked = &open[index].asked;
-            let found = match search.held() {
+            let found = match search.held(&|value| open[index].is_above(value)) {
                 Some(found) => Some(found),
                 None => match asked.told(&told, &mut |commit| lost.is(commit))? {
                     Some(told) => Some(told),

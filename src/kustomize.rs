@@ -29,6 +29,14 @@ pub enum Error {
     },
 }
 
+/// A program that is given by its bare name, in our own search path: the one of the build is empty.
+fn found(program: &Path) -> PathBuf {
+    let is_bare = program.components().count() == 1 && program.file_name().is_some();
+    let paths = std::env::var_os("PATH").filter(|_| is_bare).unwrap_or_default();
+    let found = std::env::split_paths(&paths).map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.unwrap_or_else(|| program.to_owned())
+}
+
 /// Builds `root` (a path among `files`) and returns the objects as YAML.
 ///
 /// kustomize gets no environment but a path, no network program to call, its plugins stay off, and it may not read outside of
@@ -51,7 +59,7 @@ pub async fn build(program: &Path, root: &str, files: &BTreeMap<String, Vec<u8>>
             .and_then(|()| std::fs::write(&target, bytes))
             .map_err(|error| not_run(error.to_string()))?;
     }
-    let mut command = Command::new(program);
+    let mut command = Command::new(found(program));
     // The repository is the bound: a base beside the root is fine, and nothing else is in the folder.
     command.args(["build", "--load-restrictor", "LoadRestrictionsNone"]).arg(folder.path().join(root));
     command.env_clear().env("PATH", "").env("HOME", folder.path()).current_dir(folder.path());

@@ -28,10 +28,14 @@ pub mod committing;
 pub mod pushing;
 pub mod proposing;
 pub mod rendering;
+pub mod referring;
+pub mod awaiting;
 pub mod observing;
 pub mod applying;
+pub mod concluding;
 pub mod finalizing;
 pub mod leading;
+pub mod listening;
 
 pub mod registry;
 pub mod git;

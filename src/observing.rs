@@ -12,7 +12,7 @@ use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::api::git_sync::ObjectHealth;
 use crate::clock::Now;
-use crate::cluster::watches::{Listener, Seen, WatchKey};
+use crate::cluster::watches::{Listener, One, Seen, WatchKey};
 use crate::cluster::{Error, Identity};
 use crate::context::{Context, synced};
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ use crate::sync::inventory::Inventory;
 use crate::sync::observed::{Owner, Table};
 
 /// How long a watch may take to list for the first time.
-const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a workload may be unhealthy before its pods are looked at.
 pub(crate) const PODS_AFTER: Duration = Duration::from_secs(1);
 
@@ -33,19 +33,10 @@ pub type Keys = BTreeMap<(Gvk, String), WatchKey>;
 pub fn listener(table: Arc<Table>, wake: mpsc::UnboundedSender<ObjectRef<GitSync>>) -> Listener {
     Arc::new(move |key: &WatchKey, seen: Seen| {
         let view = view(key);
-        let owners = match (key.is_owned, seen) {
-            (true, Seen::Restarted) => {
-                table.restart(&view);
-                Vec::new()
-            }
-            (true, Seen::Listed) => table.listed(&view),
-            (true, Seen::Object(object)) => table.see(&view, &object),
-            (true, Seen::Gone(object)) => table.gone(&view, &object).into_iter().collect(),
-            (false, Seen::Object(pod)) => table.see_pod(&view, &pod),
-            (false, Seen::Gone(pod)) => {
-                table.forget_pod(&view, pod.pointer("/metadata/name").and_then(|n| n.as_str()).unwrap_or_default())
-            }
-            (false, _) => Vec::new(),
+        let owners = match &key.one {
+            Some(One { asker: Some(asker), .. }) => see_one(&table, &view, asker, seen),
+            Some(One { asker: None, .. }) => see_referred(&table, &view, &seen),
+            None => see(&table, &view, key.is_owned, seen),
         };
         for (namespace, name) in owners {
             let _ = wake.send(ObjectRef::new(&name).within(&namespace));
@@ -53,10 +44,62 @@ pub fn listener(table: Arc<Table>, wake: mpsc::UnboundedSender<ObjectRef<GitSync
     })
 }
 
+/// What a watch of a kind saw: owned objects, or pods. Returns whom to wake, as all three.
+fn see(table: &Table, view: &String, is_owned: bool, seen: Seen) -> Vec<Owner> {
+    match (is_owned, seen) {
+        (true, Seen::Restarted) => {
+            table.restart(view);
+            Vec::new()
+        }
+        (true, Seen::Listed) => table.listed(view),
+        (true, Seen::Object(object)) => table.see(view, &object),
+        (true, Seen::Gone(object)) => table.gone(view, &object).into_iter().collect(),
+        (false, Seen::Object(pod)) => table.see_pod(view, &pod),
+        (false, Seen::Gone(pod)) => {
+            table.forget_pod(view, pod.pointer("/metadata/name").and_then(|n| n.as_str()).unwrap_or_default())
+        }
+        (false, _) => Vec::new(),
+    }
+}
+
+/// What a watch of a single object saw that is judged for one GitSync.
+fn see_one(table: &Table, view: &String, asker: &Owner, seen: Seen) -> Vec<Owner> {
+    let is_news = match seen {
+        Seen::Restarted => {
+            table.restart(view);
+            false
+        }
+        Seen::Listed => {
+            table.listed(view);
+            true
+        }
+        Seen::Object(object) => table.see_for(view, &object, asker),
+        Seen::Gone(object) => {
+            table.gone(view, &object);
+            true
+        }
+    };
+    if is_news { vec![asker.clone()] } else { Vec::new() }
+}
+
+/// What a watch of a single object saw that GitSyncs refer to.
+fn see_referred(table: &Table, view: &String, seen: &Seen) -> Vec<Owner> {
+    match seen {
+        Seen::Restarted => {
+            table.referred.restart(view);
+            Vec::new()
+        }
+        Seen::Listed => table.referred.listed(view),
+        Seen::Object(object) => table.referred.see(view, object),
+        Seen::Gone(_) => table.referred.gone(view),
+    }
+}
+
 /// The name under which the table knows a watch.
 pub(crate) fn view(key: &WatchKey) -> String {
     let namespace = key.namespace.as_deref().unwrap_or_default();
-    format!("{}|{}|{}|{namespace}|{}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
+    let one = key.one.as_ref().map(|one| format!("|{}|{:?}", one.name, one.asker)).unwrap_or_default();
+    format!("{}|{}|{}|{namespace}|{}{one}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
 }
 
 /// Namespace and name, as the owner labels hold them.
@@ -96,7 +139,13 @@ pub(crate) async fn start(
     for (gvk, namespace) in wanted {
         let everywhere = *identity == Identity::Controller && context.settings.namespace.is_none();
         let in_namespace = Some(namespace.clone()).filter(|namespace| !namespace.is_empty() && !everywhere);
-        let key = WatchKey { identity: identity.clone(), gvk: gvk.clone(), namespace: in_namespace, is_owned: true };
+        let key = WatchKey {
+            identity: identity.clone(),
+            gvk: gvk.clone(),
+            namespace: in_namespace,
+            is_owned: true,
+            one: None,
+        };
         match context.watches.start(&key).await {
             Ok(state) => {
                 states.insert(key.clone(), state);
@@ -131,8 +180,23 @@ pub(crate) async fn start(
 pub struct Unhealthy {
     /// Since when.
     pub since: Option<Instant>,
+    /// Since when some are unhealthy that are waited for.
+    pub waited_since: Option<Instant>,
     /// The watches of their pods.
     pods: BTreeSet<WatchKey>,
+    /// The watches of objects that others make.
+    pub checks: BTreeSet<WatchKey>,
+    /// One of those can't be watched now, so nobody will tell when it changes.
+    pub is_blind: bool,
+}
+
+/// Status and message of what is not healthy.
+pub(crate) fn fares(health: &Health) -> Option<(&'static str, String)> {
+    match health {
+        Health::Healthy => None,
+        Health::Progressing(message) => Some(("Progressing", message.clone())),
+        Health::Failed(message) => Some(("Failed", message.clone())),
+    }
 }
 
 /// How every object fares; for workloads that stay unhealthy their pods are watched, as the reason stands there.
@@ -150,10 +214,9 @@ pub(crate) async fn health(
     for manifest in manifests {
         let key = keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone()));
         let entry = key.and_then(|key| context.table.get(&view(key), &manifest.key));
-        let (mut status, mut message) = match entry.as_ref().map(|entry| &entry.health) {
-            Some(Health::Healthy) => continue,
-            Some(Health::Progressing(message)) => ("Progressing", message.clone()),
-            Some(Health::Failed(message)) => ("Failed", message.clone()),
+        let (mut status, mut message) = match entry.as_ref().map(|entry| fares(&entry.health)) {
+            Some(None) => continue,
+            Some(Some(said)) => said,
             None => ("Missing", "not seen in the cluster yet".to_owned()),
         };
         if let Some(selector) = entry.and_then(|entry| entry.selector).filter(|_| looks_at_pods) {
@@ -166,13 +229,20 @@ pub(crate) async fn health(
         unhealthy.push(ObjectHealth { object: manifest.key.to_string(), status: status.to_owned(), message });
     }
     watch_pods(context, &owner(sync), memory, pods).await;
-    memory.since = if unhealthy.is_empty() { None } else { memory.since.or(Some(now.steady)) };
     unhealthy
+}
+
+/// Ends all watches that only this GitSync needs.
+pub(crate) async fn leave(context: &Context, sync: &GitSync, memory: &mut Unhealthy) {
+    watch_pods(context, &owner(sync), memory, BTreeSet::new()).await;
+    crate::awaiting::leave(context, memory.checks.iter());
+    memory.checks.clear();
+    context.table.set_rules(&owner(sync), None);
 }
 
 fn pods_of(sync: &GitSync, context: &Context, namespace: &str) -> WatchKey {
     let (gvk, namespace) = (Gvk::new("v1", "Pod"), Some(namespace.to_owned()));
-    WatchKey { identity: identity(sync, context), gvk, namespace, is_owned: false }
+    WatchKey { identity: identity(sync, context), gvk, namespace, is_owned: false, one: None }
 }
 
 async fn watch_pods(context: &Context, owner: &Owner, memory: &mut Unhealthy, wanted: BTreeSet<WatchKey>) {

@@ -9,8 +9,11 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 mod host;
+mod leaving;
+mod owner;
 
 pub use host::Host;
+pub use leaving::{announce, leave};
 
 use crate::api::condition::Reason;
 use crate::api::image_update::{PullRequestSpec, PullRequestState, PullRequestStatus};
@@ -19,12 +22,12 @@ use crate::clock::Now;
 use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
-use crate::forge::Wanted;
+use crate::forge::{self, Wanted};
 use crate::git::{self, Pushed};
 use crate::pull_request::PullRequest;
-use crate::pushing::{RACES, TURN, Written, lost_races, read_again};
+use crate::pushing::{RACES, TURN, Written, look_back, lost_races, read_again};
 use crate::revision::{CommitId, Revision};
-use crate::source::failure;
+use crate::source::{failure, heard_by};
 use crate::update::batch::Batch;
 use crate::update::message::Occasion;
 use crate::update::proposal::text::{self, Templates};
@@ -35,11 +38,16 @@ use crate::update::status::Outcome;
 #[derive(Clone, Default)]
 pub struct Kept {
     login: host::Kept,
-    /// What the host listed last.
-    seen: Option<Vec<PullRequest>>,
+    /// What the host listed, and for which branch and base.
+    seen: Option<Seen>,
     /// When that was.
     looked: Option<Instant>,
+    /// The number of the last webhook of the repository that had come then.
+    heard: u64,
 }
+
+/// Branch, base, and the requests from the one to the other.
+type Seen = (String, String, Vec<PullRequest>);
 
 impl Kept {
     /// How long until the host is to be asked again: never while there is nothing that a person could answer.
@@ -58,7 +66,8 @@ impl Kept {
         let namespace = update.namespace().unwrap_or_default();
         let repo = ObjectRef::new(&update.spec.config_repo_ref.name).within(&namespace);
         let interval = context.stores.config_repos.get(&repo)?.spec.interval.0;
-        Some(now.until(self.looked, interval))
+        let is_heard = context.hooks.rung(&heard_by(&namespace, &repo.name)) > self.heard;
+        Some(if is_heard { Duration::ZERO } else { now.until(self.looked, interval) })
     }
 
     /// Forgets the login, since something failed: its Secret may hold another one by now.
@@ -66,7 +75,7 @@ impl Kept {
         self.login = None;
     }
 
-    /// Asks the host for the requests; nothing when the object wants none. One call.
+    /// Asks the host for the requests; nothing when the object wants none. One call at most hosts; the first look goes far back.
     ///
     /// # Errors
     /// The object, its Secret or the host don't allow it.
@@ -88,10 +97,16 @@ impl Kept {
             Failure::user(Reason::InvalidSpec, message)
         })?;
         self.looked = Some(now.steady);
-        let host = Host::ask(spec, (branch, base), &mut self.login, (update, context, grounded)).await;
-        let mut host = host.inspect_err(|_| self.seen = None)?;
-        host.is_news = self.seen.as_ref() != Some(&host.seen);
-        self.seen = Some(host.seen.clone());
+        let namespace = update.namespace().unwrap_or_default();
+        self.heard = context.hooks.rung(&heard_by(&namespace, &update.spec.config_repo_ref.name));
+        let before = self.seen.take().filter(|(of, onto, _)| of == branch && onto == base);
+        let most = if before.is_some() { forge::REQUESTS } else { forge::ALL_REQUESTS };
+        let mut host = Host::ask(spec, (branch, base), most, &mut self.login, (update, context, grounded)).await?;
+        if let Some((_, _, before)) = &before {
+            proposal::add_older(&mut host.seen, before);
+        }
+        host.is_news = before.is_none_or(|(_, _, before)| before != host.seen);
+        self.seen = Some((branch.clone(), base.clone(), host.seen.clone()));
         Ok(Some(host))
     }
 }
@@ -129,8 +144,9 @@ struct Proposing<'a> {
 impl Proposing<'_> {
     async fn write(self, mut grounded: Grounded) -> Written {
         self.check_alone()?;
+        look_back(&grounded).await?;
         let seen = self.seen();
-        let is_cut = seen.len() >= crate::forge::REQUESTS;
+        let is_cut = seen.len() >= forge::REQUESTS;
         let refused: Arc<Vec<Refused>> = Arc::new(proposal::refused(seen, is_cut, &self.task.status.holds));
         if proposal::is_merged(seen) {
             // Else what was merged since would be proposed once more.
@@ -217,37 +233,6 @@ impl Proposing<'_> {
             self.target
         );
         Err(Failure::user(Reason::InvalidSpec, message))
-    }
-
-    /// Whose the proposal's head is: nobody when it is ours, else the person.
-    async fn owner(&self, grounded: &Grounded, head: &CommitId) -> Result<Option<String>, Failure> {
-        let status = &self.task.status;
-        if status.last_push_commit.as_ref() == Some(head) && status.last_push_branch.as_ref() == Some(&self.target) {
-            return Ok(None);
-        }
-        let Grounded { mirror, remote, .. } = grounded;
-        let fetched = mirror.fetch(remote, &self.target, head).await;
-        let info = fetched.and_then(|()| mirror.commit_info(head)).map_err(|error| failure(&error, &remote.url))?;
-        let (author, committer) = (&info.author, &info.committer);
-        let known = proposal::Head {
-            author: (&author.name, &author.email),
-            committer: (&committer.name, &committer.email),
-            parents: info.parents.len(),
-            message: &info.message,
-        };
-        let is_ours = proposal::is_ours(&known, &self.namespace);
-        Ok((!is_ours).then(|| crate::failure::printable(&committer.name, 100)))
-    }
-
-    async fn check_ours(&self, grounded: &Grounded, head: &CommitId) -> Result<(), Failure> {
-        let Some(owner) = self.owner(grounded, head).await? else { return Ok(()) };
-        let message = format!(
-            "branch {} is at {} by {owner}, which is not overwritten: merge it, or delete the branch, and what is left is \
-             proposed anew",
-            self.target,
-            head.short()
-        );
-        Err(Failure::user(Reason::BranchTaken, message))
     }
 
     /// Nothing is left to propose: closes the request and deletes the branch, unless a person has a commit there. The branch of a

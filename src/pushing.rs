@@ -17,7 +17,7 @@ use crate::api::condition::Reason;
 use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::{Answer, Failure};
-use crate::git::{self, Pushed};
+use crate::git::{self, Pushed, Reach};
 use crate::revision::Revision;
 use crate::source::failure;
 use crate::update::advice;
@@ -134,6 +134,7 @@ async fn push(tasks: &[Arc<Task>], context: &Context, mut grounded: Grounded) ->
     if let Some(now) = context.ground.head(&namespace, &repo) {
         grounded = now;
     }
+    look_back(&grounded).await?;
     for _ in 0..RACES {
         let read = grounded.revision.clone();
         let mut all = Vec::new();
@@ -198,6 +199,15 @@ pub fn lost_races() -> Failure {
     Failure::retry(Reason::GitOperationFailed, format!("the branch moved {RACES} times while pushing to it"))
 }
 
+/// Gets the history of what a run stands on, if only the head was read so far: until now nobody wrote to the repository.
+///
+/// # Errors
+/// Those of the host.
+pub async fn look_back(Grounded { revision, mirror, remote }: &Grounded) -> Result<(), Failure> {
+    let fetched = mirror.fetch(remote, &revision.branch, &revision.commit, Reach::History).await;
+    fetched.map_err(|error| failure(&error, &remote.url))
+}
+
 /// Reads the branch again that a run stands on.
 ///
 /// # Errors
@@ -211,7 +221,8 @@ pub async fn read_again(
     let branch = grounded.revision.branch.clone();
     let url = grounded.remote.url.clone();
     let commit = grounded.mirror.head(&grounded.remote, &branch).await.map_err(|error| failure(&error, &url))?;
-    grounded.mirror.fetch(&grounded.remote, &branch, &commit).await.map_err(|error| failure(&error, &url))?;
+    let fetched = grounded.mirror.fetch(&grounded.remote, &branch, &commit, Reach::History).await;
+    fetched.map_err(|error| failure(&error, &url))?;
     grounded.revision = Revision { branch, commit };
     if context.ground.set(namespace, repo, grounded.clone()) {
         context.wake_dependants(namespace, repo);

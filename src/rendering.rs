@@ -2,20 +2,25 @@
 //! and keeps what it made for as long as everything that it read is unchanged.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
-
-use kube::ResourceExt;
 
 use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
-use crate::git::{self, Kind, Mirror};
+use crate::git::{self, Kind, Mirror, Reach};
 use crate::kustomize;
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
 use crate::revision::{CommitId, Revision};
+use crate::sync::input::{self, Files, Input};
+use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
+use crate::sync::substitute::{self, Mask, Variables};
 use crate::sync::{hash, kustomize as kustomization, status};
+
+/// Paths with the id of what was there.
+type Ids = BTreeMap<String, Option<String>>;
 
 /// The objects of one revision.
 #[derive(Debug, Clone)]
@@ -25,10 +30,16 @@ pub struct Rendering {
     /// The hash of each object as it is applied.
     pub hashes: BTreeMap<ObjectKey, String>,
     /// Every path that was read, with the id of what was there; equal ids make an equal rendering.
-    read: BTreeMap<String, Option<String>>,
+    read: Ids,
+    /// The generation of the GitSync that it was made for.
+    pub generation: Option<i64>,
+    /// Tells the variables that stand in it from others.
+    variables: String,
+    /// What of it must not be shown.
+    pub mask: Mask,
 }
 
-/// Renders a GitSync's path; `kept` is used again when nothing that it read has changed.
+/// Renders a GitSync's path; `kept` is used again when nothing that it read has changed, and no variable.
 ///
 /// # Errors
 /// [`Reason::RenderFailed`] with every problem's file and line.
@@ -38,37 +49,59 @@ pub async fn render(
     grounded: &Grounded,
     revision: &Revision,
     kept: Option<Arc<Rendering>>,
+    variables: &Variables,
 ) -> Result<Arc<Rendering>, Failure> {
-    let (mirror, commit) = (grounded.mirror.clone(), revision.commit.clone());
-    let path = sync.spec.path.clone();
-    let read = tokio::task::spawn_blocking(move || read(&mirror, &commit, &path, kept));
+    let (fingerprint, mask) = (variables.fingerprint(), variables.mask());
+    let kept = kept.filter(|kept| kept.variables == fingerprint);
+    let overlay = Overlay::of(&sync.spec);
+    let reading = Reading::new(grounded.mirror.clone(), revision.commit.clone(), sync.spec.ignore.clone());
+    let (path, added) = (sync.spec.path.clone(), overlay.clone());
+    let read = tokio::task::spawn_blocking(move || read(reading, &path, &added, kept));
     let read =
         read.await.map_err(|error| Failure::retry(Reason::InternalError, format!("the read broke off: {error}")))?;
     let (input, ids) = match read? {
         Read::Kept(rendering) => return Ok(rendering),
         Read::Fresh(input, ids) => (input, ids),
     };
-    let rendered = match input {
-        Input::Plain(files) => render::plain(&files),
-        Input::Kustomization { root, files } => {
-            match kustomize::build(&context.settings.kustomize, &root, &files).await {
-                Ok(output) => render::from_build(&output),
-                Err(kustomize::Error::Refused(said)) => {
-                    Rendered { manifests: Vec::new(), problems: vec![kustomization::build_problem(&said, &root)] }
-                }
-                Err(error) => return Err(Failure::retry(Reason::RenderFailed, error.to_string())),
+    let made = make(&context.settings.kustomize, &overlay, input).await;
+    let made = made.map_err(|error| Failure::retry(Reason::RenderFailed, error.to_string()))?;
+    let rendered = substitute::objects(made, variables);
+    let scopes = scopes(context, &rendered.manifests).await?;
+    let options = render::Options::of(sync);
+    let finished = render::finish(rendered, &options, &|gvk| scopes.get(gvk).copied().unwrap_or(Scope::Namespaced));
+    if !finished.problems.is_empty() {
+        let failure = problems(&finished.problems);
+        return Err(Failure { message: mask.hide(&failure.message), ..failure });
+    }
+    let hashes = finished.manifests.iter().map(|m| (m.key.clone(), hash::of(&m.body))).collect();
+    let (manifests, generation) = (finished.manifests, sync.metadata.generation);
+    Ok(Arc::new(Rendering { manifests, hashes, read: ids, generation, variables: fingerprint, mask }))
+}
+
+/// Makes objects of what was read: plain files are read as they are, and built where the spec or their folders ask for it.
+///
+/// # Errors
+/// When kustomize can't be run; what it refuses is a problem of the objects.
+pub(crate) async fn make(kustomize: &Path, overlay: &Overlay, input: Input) -> Result<Rendered, kustomize::Error> {
+    let (root, files) = match input {
+        Input::Kustomization { root, files } => (root, files),
+        Input::Plain(plain) => {
+            let rendered = render::plain(&plain.files);
+            let root = plain.root.clone();
+            match plain.build(overlay, &rendered) {
+                None => return Ok(rendered),
+                Some(Err(problems)) => return Ok(Rendered { manifests: Vec::new(), problems }),
+                Some(Ok(files)) => (root, files),
             }
         }
     };
-    let scopes = scopes(context, &rendered.manifests).await?;
-    let owner = (sync.namespace().unwrap_or_default(), sync.name_any());
-    let options = render::Options { owner, target_namespace: sync.spec.target_namespace.clone() };
-    let finished = render::finish(rendered, &options, &|gvk| scopes.get(gvk).copied().unwrap_or(Scope::Namespaced));
-    if !finished.problems.is_empty() {
-        return Err(problems(&finished.problems));
+    match kustomize::build(kustomize, &root, &files).await {
+        Ok(output) => Ok(render::from_build(&output)),
+        Err(kustomize::Error::Refused(said)) => {
+            Ok(Rendered { manifests: Vec::new(), problems: vec![kustomization::build_problem(&said, &root)] })
+        }
+        Err(error) => Err(error),
     }
-    let hashes = finished.manifests.iter().map(|m| (m.key.clone(), hash::of(&m.body))).collect();
-    Ok(Arc::new(Rendering { manifests: finished.manifests, hashes, read: ids }))
 }
 
 /// What a render that did not work means: the cluster keeps what it has until somebody mends the files.
@@ -77,47 +110,105 @@ fn problems(problems: &[Problem]) -> Failure {
     Failure::user(Reason::RenderFailed, status::few(&texts))
 }
 
-enum Input {
-    Plain(Vec<(String, Vec<u8>)>),
-    Kustomization { root: String, files: BTreeMap<String, Vec<u8>> },
-}
-
 enum Read {
     Kept(Arc<Rendering>),
-    Fresh(Input, BTreeMap<String, Option<String>>),
+    Fresh(Input, Ids),
 }
 
 /// Reads what a render needs from the mirror; disk, so not on an async worker.
-fn read(mirror: &Mirror, commit: &CommitId, path: &str, kept: Option<Arc<Rendering>>) -> Result<Read, Failure> {
+fn read(mut reading: Reading, path: &str, overlay: &Overlay, kept: Option<Arc<Rendering>>) -> Result<Read, Failure> {
     if let Some(kept) = kept
-        && kept.is_current(mirror, commit).map_err(|error| storage(&error))?
+        && kept.is_current(&reading.mirror, &reading.commit).map_err(|error| storage(&error))?
     {
         return Ok(Read::Kept(kept));
     }
     let root = kustomization::normalise(path).map_err(|problem| problems(&[problem]))?;
-    let missing = || {
-        problems(&[Problem {
-            file: path.to_owned(),
-            line: 0,
-            reason: "the folder is not in the repository".to_owned(),
-        }])
-    };
-    let folder = mirror.find(commit, &root).map_err(|error| storage(&error))?;
-    let folder = folder.filter(|folder| folder.kind == Kind::Folder).ok_or_else(missing)?;
-    let entries = mirror.list(folder.id).map_err(|error| storage(&error))?;
-    if entries.iter().any(|entry| kustomization::is_kustomization(&entry.name)) {
-        return read_kustomization(mirror, commit, root);
+    let chosen = input::choose(&root, overlay, &mut reading);
+    if let Some(error) = reading.broken {
+        return Err(storage(&error));
     }
-    let mut files = Vec::new();
-    for entry in mirror.files(folder.id).map_err(|error| storage(&error))? {
-        let is_plain = matches!(entry.kind, Kind::File | Kind::Executable);
-        if is_plain && render::is_manifest_file_name(&entry.name) {
-            let path = if root.is_empty() { entry.name } else { format!("{root}/{}", entry.name) };
-            files.push((path, mirror.blob(entry.id).map_err(|error| storage(&error))?));
+    let input = chosen.map_err(|found| problems(&found))?;
+    Ok(Read::Fresh(input, reading.ids))
+}
+
+/// The files of one commit; notes the id of everything that a rendering depends on.
+struct Reading {
+    mirror: Mirror,
+    commit: CommitId,
+    ignore: Option<String>,
+    ids: Ids,
+    /// The blobs of plain files, by path.
+    plain: BTreeMap<String, git::ObjectId>,
+    broken: Option<git::Error>,
+}
+
+impl Reading {
+    fn new(mirror: Mirror, commit: CommitId, ignore: Option<String>) -> Self {
+        Self { mirror, commit, ignore, ids: Ids::new(), plain: BTreeMap::new(), broken: None }
+    }
+
+    /// The first error stands for all; what follows it counts for nothing.
+    fn or_note<T>(&mut self, result: Result<T, git::Error>, instead: T) -> T {
+        result.unwrap_or_else(|error| {
+            self.broken.get_or_insert(error);
+            instead
+        })
+    }
+
+    /// A folder only leads to files, which are noted one by one; its own id would change with files that nobody reads.
+    fn find(&mut self, path: &str) -> Result<kustomization::Entry, git::Error> {
+        let entry = self.mirror.find(&self.commit, path)?;
+        let (id, found) = match entry {
+            Some(entry) if entry.kind == Kind::Folder => {
+                let names = self.mirror.list(entry.id)?.into_iter().map(|entry| entry.name).collect();
+                return Ok(kustomization::Entry::Dir(names));
+            }
+            Some(entry) if matches!(entry.kind, Kind::File | Kind::Executable) => {
+                (Some(entry.id.to_string()), kustomization::Entry::File(self.mirror.blob(entry.id)?))
+            }
+            // A symbolic link may lead anywhere, so it leads nowhere.
+            Some(entry) => (Some(entry.id.to_string()), kustomization::Entry::Missing),
+            None => (None, kustomization::Entry::Missing),
+        };
+        self.ids.insert(path.to_owned(), id);
+        Ok(found)
+    }
+
+    /// All files of a folder, so its own id is noted.
+    fn all(&mut self, folder: &str) -> Result<Vec<String>, git::Error> {
+        let Some(entry) = self.mirror.find(&self.commit, folder)? else { return Ok(Vec::new()) };
+        self.ids.insert(folder.to_owned(), Some(entry.id.to_string()));
+        let mut files = self.mirror.files(entry.id)?;
+        files.retain(|file| matches!(file.kind, Kind::File | Kind::Executable));
+        let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+        let ignored = match &self.ignore {
+            Some(patterns) => git::ignored(patterns, &names)?,
+            None => vec![false; names.len()],
+        };
+        for file in files {
+            let path = if folder.is_empty() { file.name } else { format!("{folder}/{}", file.name) };
+            self.plain.insert(path, file.id);
         }
+        Ok(names.into_iter().zip(ignored).filter(|(_, is_ignored)| !is_ignored).map(|(name, _)| name).collect())
     }
-    let ids = BTreeMap::from([(root, Some(folder.id.to_string()))]);
-    Ok(Read::Fresh(Input::Plain(files), ids))
+}
+
+impl Files for Reading {
+    fn look(&mut self, path: &str) -> kustomization::Entry {
+        let found = self.find(path);
+        self.or_note(found, kustomization::Entry::Missing)
+    }
+
+    fn below(&mut self, folder: &str) -> Vec<String> {
+        let found = self.all(folder);
+        self.or_note(found, Vec::new())
+    }
+
+    fn bytes(&mut self, path: &str) -> Vec<u8> {
+        let Some(id) = self.plain.get(path) else { return Vec::new() };
+        let read = self.mirror.blob(*id);
+        self.or_note(read, Vec::new())
+    }
 }
 
 impl Rendering {
@@ -140,48 +231,6 @@ impl Rendering {
         }
         Ok(true)
     }
-}
-
-/// Reads only the files that the build reads, and notes each of them. A folder only leads to files, which are noted one by
-/// one; its own id would change with files that the build never reads.
-fn read_kustomization(mirror: &Mirror, commit: &CommitId, root: String) -> Result<Read, Failure> {
-    let mut ids = BTreeMap::new();
-    let mut broken = None;
-    let walked = kustomization::walk(&root, &mut |path: &str| {
-        let found = look(mirror, commit, path, &mut ids);
-        found.unwrap_or_else(|error| {
-            broken.get_or_insert(error);
-            kustomization::Entry::Missing
-        })
-    });
-    if let Some(error) = broken {
-        return Err(storage(&error));
-    }
-    let walked = walked.map_err(|found| problems(found.as_slice()))?;
-    Ok(Read::Fresh(Input::Kustomization { root, files: walked.files }, ids))
-}
-
-fn look(
-    mirror: &Mirror,
-    commit: &CommitId,
-    path: &str,
-    ids: &mut BTreeMap<String, Option<String>>,
-) -> Result<kustomization::Entry, git::Error> {
-    let entry = mirror.find(commit, path)?;
-    let (id, found) = match entry {
-        Some(entry) if entry.kind == Kind::Folder => {
-            let names = mirror.list(entry.id)?.into_iter().map(|entry| entry.name).collect();
-            return Ok(kustomization::Entry::Dir(names));
-        }
-        Some(entry) if matches!(entry.kind, Kind::File | Kind::Executable) => {
-            (Some(entry.id.to_string()), kustomization::Entry::File(mirror.blob(entry.id)?))
-        }
-        // A symbolic link may lead anywhere, so it leads nowhere.
-        Some(entry) => (Some(entry.id.to_string()), kustomization::Entry::Missing),
-        None => (None, kustomization::Entry::Missing),
-    };
-    ids.insert(path.to_owned(), id);
-    Ok(found)
 }
 
 fn storage(error: &git::Error) -> Failure {
@@ -207,4 +256,12 @@ async fn scopes(context: &Context, manifests: &[Manifest]) -> Result<BTreeMap<Gv
         scopes.insert(manifest.gvk.clone(), scope);
     }
     Ok(scopes)
+}
+
+/// Sees to it that an earlier revision can be read: only heads were fetched, and this was one in an earlier life.
+pub async fn look_back(last: &Revision, Grounded { mirror, remote, revision }: &Grounded) {
+    if mirror.commit_info(&last.commit).is_err() {
+        let fetched = mirror.fetch(remote, &revision.branch, &revision.commit, Reach::History).await;
+        fetched.unwrap_or_else(|error| tracing::warn!(%error, "cannot look back to {last}"));
+    }
 }

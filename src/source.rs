@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 
 pub mod login;
 pub mod status;
@@ -20,43 +21,66 @@ use crate::clock::{self, Now};
 use crate::cluster;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure, chain};
-use crate::git::{self, App, Auth, Installation, Mirror, Remote, Ssh};
+use crate::git::{self, App, Auth, Installation, Mirror, Reach, Remote, Ssh};
+use crate::http::hooks::Subject;
+use crate::listening::{self, Asked};
 use crate::reach::{Proxy, Tls, Way};
 use crate::revision::{CommitId, Revision};
 use login::Login;
 use status::Outcome;
 
+/// How long what was read from a webhook's Secret is used before it is read again.
+const HOOK_LIFE: Duration = Duration::from_secs(600);
+
 /// What is remembered of a ConfigRepo.
-pub type Remembered = Progress<ConfigRepoStatus>;
+#[derive(Clone, Default)]
+pub struct Remembered {
+    progress: Progress<ConfigRepoStatus>,
+    /// Where webhooks go, if they do; not known before the Secret was read.
+    webhook_path: Option<Option<String>>,
+    /// When that was.
+    listened: Option<Instant>,
+    /// The number of the last webhook that had come when the host was last asked.
+    heard: u64,
+}
+
+impl Remembered {
+    /// The status as it was last written.
+    pub fn written(&self) -> Option<&ConfigRepoStatus> {
+        self.progress.status.as_ref()
+    }
+}
 
 /// Brings what is known of one ConfigRepo up to date.
 pub async fn reconcile(repo: Arc<ConfigRepo>, context: Arc<Context>) -> Action {
     let now = clock::now();
     let mut memory = context.repos.get(&*repo);
-    let before = memory.status.clone().or_else(|| repo.status.clone()).unwrap_or_default();
+    let before = memory.progress.status.clone().or_else(|| repo.status.clone()).unwrap_or_default();
     let outcome = ground(&repo, &context, &mut memory, &before, now).await;
     let status = status::next(&before, &outcome, repo.metadata.generation, requested_at(&*repo), now.wall);
+    let webhook_path = memory.webhook_path.clone().unwrap_or_else(|| before.webhook_path.clone());
+    let status = ConfigRepoStatus { webhook_path, ..status };
     let mut again = match &outcome {
         Ok(Outcome::Suspended) => Duration::from_secs(24 * 3600),
         Ok(Outcome::Grounded { .. }) => {
-            memory.failures = 0;
-            now.until(memory.asked, repo.spec.interval.0).max(Duration::from_secs(1))
+            memory.progress.failures = 0;
+            now.until(memory.progress.asked, repo.spec.interval.0).max(Duration::from_secs(1))
         }
         Err(failure) => {
-            memory.failures += 1;
+            memory.progress.failures += 1;
             tracing::warn!(kind = "ConfigRepo", namespace = repo.namespace(), name = repo.name_any(), "{failure}");
-            failure.retry_after(memory.failures, repo.metadata.uid.as_deref())
+            failure.retry_after(memory.progress.failures, repo.metadata.uid.as_deref())
         }
     };
     context.metrics.reconciled("ConfigRepo", outcome.as_ref().err().map(|failure| failure.reason));
     match context.cluster.write_status(&*repo, &before, &status).await {
-        Ok(()) => memory.status = Some(status),
+        Ok(_) => memory.progress.status = Some(status),
         Err(error) => {
             tracing::warn!(kind = "ConfigRepo", name = repo.name_any(), "status not written: {error}");
             again = again.min(Duration::from_secs(2));
         }
     }
-    memory.generation = repo.metadata.generation;
+    memory.progress.generation = repo.metadata.generation;
     context.repos.put(&*repo, memory);
     if outcome.is_err() && ready(&before.conditions).is_none_or(|ready| ready.status != "False") {
         // They say so if they have never seen it.
@@ -78,12 +102,22 @@ async fn ground(
         return Ok(Outcome::Suspended);
     }
     let is_asked_for = requested_at(repo) != before.last_handled_reconcile_at;
-    let is_due = now.until(memory.asked, repo.spec.interval.0).is_zero() || memory.failures > 0;
-    let is_same = memory.generation == repo.metadata.generation;
+    let progress = &memory.progress;
+    let is_heard = context.hooks.rung(&audience(repo)) > memory.heard;
+    let is_due = now.until(progress.asked, repo.spec.interval.0).is_zero() || progress.failures > 0 || is_heard;
+    let is_same = progress.generation == repo.metadata.generation;
     if let Some(known) = known.filter(|_| is_same && !is_asked_for && !is_due) {
         return Ok(Outcome::Grounded { revision: known.revision });
     }
-    memory.asked = Some(now.steady);
+    memory.progress.asked = Some(now.steady);
+    // What rings from now on may be news that this look misses.
+    memory.heard = context.hooks.seen(&audience(repo));
+    if !is_same || is_asked_for || now.until(memory.listened, HOOK_LIFE).is_zero() {
+        listen(repo, context, memory, now).await;
+    }
+    if is_heard {
+        wake_proposals(context, &namespace, &name);
+    }
     let (branch, url) = (&repo.spec.reference.branch, &repo.spec.url);
     // The Secret is read again when the object changed, when somebody asks, and when the host no longer takes what it held.
     let kept = context.ground.head(&namespace, &name).filter(|known| is_same && known.remote.url == *url);
@@ -96,10 +130,11 @@ async fn ground(
             (mirror, self::remote(repo, context, &namespace).await?, false)
         }
     };
-    let mut found = read(&mirror, &remote, branch).await;
+    let reach = context.reach(&namespace, &name);
+    let mut found = read(&mirror, &remote, branch, reach).await;
     if is_kept && found.as_ref().is_err_and(git::Error::is_refusal) {
         remote = self::remote(repo, context, &namespace).await?;
-        found = read(&mirror, &remote, branch).await;
+        found = read(&mirror, &remote, branch, reach).await;
     }
     let (commit, failed) = match (found, &before.revision) {
         (Ok(commit), _) => (commit, None),
@@ -120,10 +155,53 @@ async fn ground(
     failed.map_or(Ok(Outcome::Grounded { revision }), Err)
 }
 
+/// Lets webhooks in, or no longer.
+async fn listen(repo: &ConfigRepo, context: &Context, memory: &mut Remembered, now: Now) {
+    let asked = repo.spec.webhook.as_ref().map(|webhook| {
+        let (wakes, this) = (context.wakes.config_repos.clone(), ObjectRef::from_obj(repo));
+        let wake = Arc::new(move || {
+            let _ = wakes.send(this.clone());
+        });
+        Asked {
+            sender: webhook.kind.into(),
+            secret: &webhook.secret_ref,
+            subject: Subject::Git {
+                url: repo.spec.url.clone(),
+                reference: format!("refs/heads/{}", repo.spec.reference.branch),
+            },
+            audience: audience(repo),
+            wake,
+        }
+    });
+    memory.listened = Some(now.steady);
+    memory.webhook_path = listening::listen(repo, asked, context, now).await.or(memory.webhook_path.take());
+}
+
+/// A person may have answered a pull request, which moves no branch.
+fn wake_proposals(context: &Context, namespace: &str, repo: &str) {
+    for update in context.stores.image_updates.state() {
+        let spec = &update.spec;
+        let is_ours = update.namespace().as_deref() == Some(namespace) && spec.config_repo_ref.name == repo;
+        if is_ours && spec.pull_request.is_some() {
+            let _ = context.wakes.image_updates.send(ObjectRef::from_obj(&*update));
+        }
+    }
+}
+
+/// Who hears a webhook of this repository: those that stand on it.
+fn audience(repo: &ConfigRepo) -> String {
+    heard_by(&repo.namespace().unwrap_or_default(), &repo.name_any())
+}
+
+/// The audience of a ConfigRepo's webhooks.
+pub(crate) fn heard_by(namespace: &str, repo: &str) -> String {
+    format!("{namespace}/{repo} ConfigRepo")
+}
+
 /// Asks for the head, and fetches it when it is new.
-async fn read(mirror: &Mirror, remote: &Remote, branch: &str) -> Result<CommitId, git::Error> {
+async fn read(mirror: &Mirror, remote: &Remote, branch: &str, reach: Reach) -> Result<CommitId, git::Error> {
     let commit = mirror.head(remote, branch).await?;
-    mirror.fetch(remote, branch, &commit).await?;
+    mirror.fetch(remote, branch, &commit, reach).await?;
     Ok(commit)
 }
 
@@ -191,7 +269,10 @@ pub(crate) fn invalid(secret: &LocalRef, reason: impl std::fmt::Display) -> Fail
 pub(crate) fn secret_failure(error: &cluster::Error) -> Failure {
     match error {
         cluster::Error::NotFound(_) => Failure::user(Reason::InvalidSecret, error.to_string()),
-        cluster::Error::Forbidden { .. } => Failure::user(Reason::AccessDenied, error.to_string()),
+        cluster::Error::Forbidden { .. } => {
+            let hint = "the namespace's owner allows it by a RoleBinding to the ClusterRole tagboat-tenant";
+            Failure::user(Reason::AccessDenied, format!("{error}; {hint}"))
+        }
         _ => Failure::retry(Reason::ClusterUnavailable, error.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 //! LOOP 2: fetch → render → observe → plan → apply → prune → health → status.
 //!
-//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, kustomize; kept while what it read is unchanged)
+//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, variables, kustomize; kept while what it read is unchanged)
 //! 4. watches of every kind (cluster)  5. plan (pure)  6. inventory ahead of the apply (cluster)  7. apply by stages (cluster)
 //! 8. prune (cluster)  9. health from the watches (pure)  10. status, events (pure, cluster)
 
@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::reflector::ObjectRef;
@@ -16,6 +17,8 @@ pub mod yaml;
 pub mod hash;
 pub mod render;
 pub mod kustomize;
+pub mod overlay;
+pub mod input;
 pub mod order;
 pub mod inventory;
 pub mod observed;
@@ -27,22 +30,29 @@ pub mod recreate;
 pub mod ignore;
 pub mod fights;
 pub mod hooks;
+pub mod cel;
 pub mod health;
 pub mod dependencies;
 pub mod status;
+pub mod substitute;
+pub mod referred;
+pub mod history;
 
 use crate::api::condition::{Reason, ready};
-use crate::api::git_sync::ObjectHealth;
+use crate::api::git_sync;
 use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus};
-use crate::applying::{Applied, Applying, Before, Hooks, Others};
+use crate::applying::{Applying, Before, Others};
+use crate::awaiting;
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
 use crate::cluster::events::Severity;
+use crate::concluding::Scene;
 use crate::context::{Context, Grounded, Progress, requested_at};
-use crate::failure::{Answer, Failure};
+use crate::failure::Failure;
 use crate::finalizing::finalize;
 use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
+use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
 use crate::revision::Revision;
 use fights::Fights;
@@ -53,18 +63,32 @@ use status::{Broken, Outcome, Waits};
 
 /// How long "on its way" may stay unwritten, so that what becomes healthy at once costs one status.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How soon to look again at an object of `healthChecks` whose kind the cluster does not know yet.
+const BLIND: Duration = Duration::from_secs(5);
 
 /// What is remembered of a GitSync.
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<GitSyncStatus>,
     rendering: Option<Arc<Rendering>>,
-    inventory: Option<Inventory>,
-    unhealthy: Unhealthy,
-    fights: Fights,
+    references: References,
+    pub(crate) inventory: Option<Inventory>,
+    pub(crate) unhealthy: Unhealthy,
+    pub(crate) fights: Fights,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
     has_finalizer: bool,
+    /// A large inventory as it was packed last, by its digest: to pack one takes longer than all else that a run does.
+    pub(crate) packed: Option<(u64, git_sync::Inventory)>,
+    /// The generation whose rules judged the objects.
+    pub(crate) judged: Option<i64>,
+}
+
+impl Remembered {
+    /// The status that was written last.
+    pub(crate) fn written(&self) -> Option<GitSyncStatus> {
+        self.progress.status.clone()
+    }
 }
 
 /// Brings one GitSync's part of the cluster up to date.
@@ -73,26 +97,34 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     let mut memory = context.syncs.get(&*sync);
     let before = memory.progress.status.clone().or_else(|| sync.status.clone()).unwrap_or_default();
     if sync.metadata.deletion_timestamp.is_some() {
+        referring::follow(&context, &sync, &mut memory.references, References::new());
+        observing::leave(&context, &sync, &mut memory.unhealthy).await;
+        context.syncs.put(&*sync, memory.clone());
         let owned = memory.inventory.or_else(|| before.inventory.as_ref().map(Inventory::decode)).unwrap_or_default();
         return finalize(&sync, &context, owned, &before).await;
     }
-    let outcome = Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
+    let mut outcome =
+        Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
+    mask(&mut outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
-    let status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), clock::now().wall);
+    let ended = clock::now().wall;
+    let mut status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), ended);
+    status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended);
     let mut again = match &outcome {
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
         Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
-            let settled = if settled.is_zero() { now.until(memory.unhealthy.since, SETTLE) } else { settled };
+            let settled = if settled.is_zero() { now.until(memory.unhealthy.waited_since, SETTLE) } else { settled };
             match waits {
                 Waits::ForHealth if !settled.is_zero() => settled,
                 // A hook has a deadline of its own.
-                Waits::ForHealth if memory.unhealthy.since.is_none() => audit,
-                Waits::ForHealth => audit.min(now.until(memory.unhealthy.since, sync.spec.timeout.0)),
+                Waits::ForHealth if memory.unhealthy.waited_since.is_none() => audit,
+                Waits::ForHealth => audit.min(now.until(memory.unhealthy.waited_since, sync.spec.timeout.0)),
                 _ => audit,
             }
+            .min(if memory.unhealthy.is_blind { BLIND } else { audit })
         }
         Err(broken) => {
             tracing::warn!(
@@ -112,13 +144,13 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         &outcome,
         Ok(Outcome::Applied { waits: Waits::ForHealth, .. } | Outcome::Staged { waits: Waits::ForHealth, .. })
     );
-    let is_settling = is_on_its_way && !clock::now().until(memory.unhealthy.since, SETTLE).is_zero();
+    let is_settling = is_on_its_way && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero();
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
     }
     match context.cluster.write_status(&*sync, &before, &status).await {
-        Ok(()) => {
+        Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
         }
@@ -128,41 +160,52 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         }
     }
     context.syncs.put(&*sync, memory);
-    if is_ready(&before) != is_ready(&status) || before.last_applied_revision != status.last_applied_revision {
-        wake_dependants(&sync, &context);
-    }
+    awaiting::wake_dependants(&context, &sync, &before, &status);
     Requeue::requeue(again)
 }
 
-fn is_ready(status: &GitSyncStatus) -> bool {
-    ready(&status.conditions).is_some_and(|ready| ready.status == "True")
-}
-
-fn wake_dependants(sync: &GitSync, context: &Context) {
-    let (namespace, name) = (sync.namespace(), sync.name_any());
-    for other in context.stores.git_syncs.state() {
-        if other.namespace() == namespace && other.spec.depends_on.iter().any(|dependency| dependency.name == name) {
-            let _ = context.wakes.git_syncs.send(ObjectRef::from_obj(&*other));
+/// What the server and the objects say may quote what came from a Secret.
+fn mask(outcome: &mut Result<Outcome, Broken>, memory: &Remembered) {
+    let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return };
+    match outcome {
+        Ok(Outcome::Applied { health, .. } | Outcome::Staged { health, .. }) => {
+            health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
         }
+        Ok(_) => {}
+        Err(broken) => broken.failure.message = mask.hide(&broken.failure.message),
     }
 }
 
-/// What a run carried out.
-struct Scene<'s> {
-    applying: Applying<'s>,
-    rendering: &'s Rendering,
-    plan: &'s Plan,
-    hooks: &'s Hooks<'s>,
-    revision: Revision,
+/// When the commit that was tried was made; read only for one that the history does not have yet.
+fn committed_at(
+    sync: &GitSync,
+    context: &Context,
+    before: &GitSyncStatus,
+    outcome: &Result<Outcome, Broken>,
+) -> Option<DateTime<Utc>> {
+    let revision = match outcome {
+        Ok(Outcome::Applied { revision, .. } | Outcome::Staged { revision, .. }) => revision,
+        Err(broken) => broken.attempted.as_ref()?,
+        Ok(_) => return None,
+    };
+    if before.history.first().is_some_and(|known| known.revision == *revision) {
+        return None;
+    }
+    let grounded = context.ground.head(&sync.namespace().unwrap_or_default(), &sync.spec.config_repo_ref.name)?;
+    DateTime::from_timestamp(grounded.mirror.commit_info(&revision.commit).ok()?.time, 0)
+}
+
+pub(crate) fn is_ready(status: &GitSyncStatus) -> bool {
+    ready(&status.conditions).is_some_and(|ready| ready.status == "True")
 }
 
 /// One run over one GitSync.
-struct Run<'a> {
-    sync: &'a GitSync,
-    context: &'a Context,
-    memory: &'a mut Remembered,
-    before: &'a GitSyncStatus,
-    now: Now,
+pub(crate) struct Run<'a> {
+    pub(crate) sync: &'a GitSync,
+    pub(crate) context: &'a Context,
+    pub(crate) memory: &'a mut Remembered,
+    pub(crate) before: &'a GitSyncStatus,
+    pub(crate) now: Now,
 }
 
 impl Context {
@@ -194,9 +237,10 @@ impl Run<'_> {
             return Ok(Outcome::Waiting);
         };
         self.add_finalizer().await?;
+        awaiting::learn(self.context, self.sync)?;
         let revision = grounded.revision.clone();
         let (rendering, failed) = self.render(&grounded).await?;
-        self.dependencies(&revision)?;
+        awaiting::depend(self.context, self.sync, &revision)?;
         let owned = self.owned();
         let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
         let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
@@ -210,8 +254,12 @@ impl Run<'_> {
         let (mut owned, plan) = self.plan(&rendering, owned, &keys, &revision, &mut others);
         let (ignored, hashes) = (&others.ignored, &*others.hashes);
         let (context, cluster) = (self.context, self.cluster());
-        let applying = Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, now: self.now };
+        let mask = &rendering.mask;
+        let applying =
+            Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
+            self.memory.unhealthy.since = None;
+            self.memory.unhealthy.waited_since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
@@ -229,96 +277,6 @@ impl Run<'_> {
         self.conclude(&scene, applied, failure).await
     }
 
-    /// What was done → how it ended, with the hooks that come then.
-    async fn conclude(
-        &mut self,
-        scene: &Scene<'_>,
-        mut applied: Applied,
-        failure: Option<Failure>,
-    ) -> Result<Outcome, Broken> {
-        if applied.is_news {
-            self.memory.unhealthy.since = None;
-        }
-        self.memory.fights = std::mem::take(&mut applied.fights);
-        self.remember(&applied.owned);
-        for heir in &applied.heirs {
-            let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
-        }
-        if let Some(failure) = failure {
-            return Err(self.failed(scene, applied.owned, failure).await);
-        }
-        let revision = scene.revision.clone();
-        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
-        // Kinds that this very run defined can be watched from now on.
-        let keys = if scene.applying.keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
-            self.watches(&scene.rendering.manifests, &applied.owned).await.map_err(broken)?.keys
-        } else {
-            scene.applying.keys.clone()
-        };
-        let memory = &mut self.memory.unhealthy;
-        // What is left as others made it is not waited for, and what waits itself is not there yet.
-        let is_waited = |key: &ObjectKey| {
-            let is_left = applied.left.contains_key(key) || scene.plan.left.contains(key) || applied.owned.is_left(key);
-            !is_left && !applied.waiting.contains_key(key) && !scene.hooks.contains(key)
-        };
-        let waited: Vec<&Manifest> = scene.rendering.manifests.iter().filter(|m| is_waited(&m.key)).collect();
-        let health = observing::health(self.context, self.sync, &waited, &keys, memory, self.now).await;
-        let is_staged = !applied.waiting.is_empty();
-        let waits = self.waits(&health, self.sync.spec.wait || is_staged);
-        if waits == Waits::InVain {
-            // What is wrong stands in the status; this is only for the hooks.
-            let failure = Failure::user(Reason::HealthCheckFailed, "objects are not healthy");
-            applied.owned = self.after_failure(scene, applied.owned, &failure).await;
-        }
-        if health.is_empty() && !is_staged {
-            match scene.applying.run_hooks(scene.hooks, Phase::After, &mut applied.owned).await {
-                Ok(running) => applied.waiting.extend(running.map(|hook| (hook.clone(), hook))),
-                Err(failure) => return Err(self.failed(scene, applied.owned, failure).await),
-            }
-        }
-        self.remember(&applied.owned);
-        let inventory = applied.owned.encode();
-        let objects = scene.rendering.manifests.len() - scene.hooks.all.len();
-        if !applied.waiting.is_empty() {
-            let waits = if waits == Waits::No { Waits::ForHealth } else { waits };
-            let waiting = status::waiting(&applied.waiting);
-            return Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting });
-        }
-        let drifted = applied.left.into_values().collect();
-        Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted })
-    }
-
-    fn remember(&mut self, owned: &Inventory) {
-        self.memory.inventory = Some(owned.clone());
-        self.context.syncs.put(self.sync, self.memory.clone());
-    }
-
-    /// A failure of a run, after the hooks that it starts.
-    async fn failed(&mut self, scene: &Scene<'_>, owned: Inventory, failure: Failure) -> Broken {
-        let owned = self.after_failure(scene, owned, &failure).await;
-        self.remember(&owned);
-        Broken { failure, attempted: Some(scene.revision.clone()), inventory: Some(owned.encode()) }
-    }
-
-    /// Starts the hooks for failures, unless what failed may work by itself in a moment, or asks a person.
-    async fn after_failure(&self, scene: &Scene<'_>, mut owned: Inventory, failure: &Failure) -> Inventory {
-        let is_for_hooks = [Reason::ApplyFailed, Reason::HookFailed, Reason::HealthCheckFailed];
-        if failure.answer == Answer::WaitForUser && is_for_hooks.contains(&failure.reason) {
-            let ran = scene.applying.run_hooks(scene.hooks, Phase::OnFailure, &mut owned).await;
-            if let Err(failure) = ran {
-                tracing::warn!(kind = "GitSync", name = self.sync.name_any(), "{failure}");
-            }
-        }
-        owned
-    }
-
-    fn hooks<'r>(&self, rendering: &'r Rendering, hashes: &BTreeMap<ObjectKey, String>) -> Hooks<'r> {
-        let all = hooks::of(&rendering.manifests);
-        let retry = requested_at(self.sync) != self.before.last_handled_reconcile_at;
-        let rendering = if all.is_empty() { String::new() } else { hooks::rendering(hashes) };
-        Hooks { all, rendering, retry }
-    }
-
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
         let mut finalizers = self.sync.finalizers().to_vec();
         if self.memory.has_finalizer || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
@@ -330,37 +288,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn dependencies(&self, revision: &Revision) -> Result<(), Failure> {
-        if self.sync.spec.depends_on.is_empty() {
-            return Ok(());
-        }
-        let all = self.context.stores.git_syncs.state();
-        let neighbours = all.iter().filter(|other| other.namespace() == self.sync.namespace());
-        let nodes: Vec<dependencies::Node> = neighbours.map(|other| self.node(other)).collect();
-        dependencies::check(&self.sync.name_any(), revision, &nodes)
-    }
-
-    fn node(&self, other: &GitSync) -> dependencies::Node {
-        // What was written last may be newer than what the watch shows.
-        let written = self.context.syncs.look(other, |memory| memory.progress.status.clone()).flatten();
-        let status = written.or_else(|| other.status.clone()).unwrap_or_default();
-        dependencies::Node {
-            name: other.name_any(),
-            repo: other.spec.config_repo_ref.name.clone(),
-            depends_on: other.spec.depends_on.iter().map(|dependency| dependency.name.clone()).collect(),
-            is_ready: is_ready(&status) && status.observed_generation == other.metadata.generation,
-            applied: status.last_applied_revision,
-        }
-    }
-
     /// The rendering of the head; when that fails, of the last good revision, with the failure beside it.
     async fn render(&mut self, grounded: &Grounded) -> Result<(Arc<Rendering>, Option<Failure>), Broken> {
         let is_audit = self.now.until(self.memory.audited, self.sync.spec.interval.0).is_zero()
             || requested_at(self.sync) != self.before.last_handled_reconcile_at;
-        let is_same = self.memory.progress.generation == self.sync.metadata.generation;
-        let kept = self.memory.rendering.clone().filter(|_| is_same);
-        let fresh = kept.clone().filter(|_| !is_audit);
-        let failure = match rendering::render(self.context, self.sync, grounded, &grounded.revision, fresh).await {
+        let kept = self.memory.rendering.clone();
+        // One that was made for another spec is no answer to this one, but still the last good state.
+        let fresh = kept.clone().filter(|kept| !is_audit && kept.generation == self.sync.metadata.generation);
+        let head = &grounded.revision;
+        let variables = referring::variables(self.context, self.sync, &mut self.memory.references).await;
+        let rendered = match &variables {
+            Ok(variables) => rendering::render(self.context, self.sync, grounded, head, fresh, variables).await,
+            Err(failure) => Err(failure.clone()),
+        };
+        let failure = match rendered {
             Ok(rendering) => {
                 if is_audit {
                     self.memory.audited = Some(self.now.steady);
@@ -369,10 +310,13 @@ impl Run<'_> {
             }
             Err(failure) => failure,
         };
-        let last = match (kept, &self.before.last_applied_revision) {
-            (Some(kept), _) => Some(kept),
-            (None, Some(last)) => rendering::render(self.context, self.sync, grounded, last, None).await.ok(),
-            (None, None) => None,
+        let last = match (kept, &self.before.last_applied_revision, &variables) {
+            (Some(kept), ..) => Some(kept),
+            (None, Some(last), Ok(variables)) => {
+                rendering::look_back(last, grounded).await;
+                rendering::render(self.context, self.sync, grounded, last, None, variables).await.ok()
+            }
+            _ => None,
         };
         match last {
             Some(last) => Ok((last, Some(failure))),
@@ -387,24 +331,12 @@ impl Run<'_> {
             .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
     }
 
-    fn waits(&self, health: &[ObjectHealth], is_wanted: bool) -> Waits {
-        let since = self.memory.unhealthy.since;
-        let is_late = since.is_some() && self.now.until(since, self.sync.spec.timeout.0).is_zero();
-        if !is_wanted || health.is_empty() {
-            Waits::No
-        } else if is_late || health.iter().any(|object| object.status == "Failed") {
-            Waits::InVain
-        } else {
-            Waits::ForHealth
-        }
-    }
-
     fn cluster(&self) -> Cluster {
         self.context.cluster.by(&identity(self.sync, self.context))
     }
 
     /// Watches every kind that is rendered or owned; a kind that the cluster does not know yet is left for after the first stage.
-    async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
+    pub(crate) async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
         let rendered = manifests.iter().map(|manifest| (manifest.gvk.clone(), manifest.key.namespace.clone()));
         let wanted: BTreeSet<_> = rendered.chain(places(owned)).collect();
         observing::start(self.context, &identity(self.sync, self.context), wanted).await
@@ -487,6 +419,7 @@ fn failed_reason(reason: &str) -> Reason {
         Reason::DependencyNotReady,
         Reason::DependencyCycle,
         Reason::ClusterUnavailable,
+        Reason::InvalidSpec,
     ];
     known.into_iter().find(|known| known.as_str() == reason).unwrap_or(Reason::ApplyFailed)
 }

@@ -84,9 +84,9 @@ impl Compared {
 pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Action {
     let now = clock::now();
     let mut memory = context.updates.get(&*update);
-    let before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
+    let mut before = memory.progress.status.clone().or_else(|| update.status.clone()).unwrap_or_default();
     let named = memory.named.clone();
-    let outcome = commit_choices(&update, &context, &mut memory, &before, now).await;
+    let outcome = commit_choices(&update, &context, &mut memory, &mut before, now).await;
     let status = status::next(&before, &outcome, update.metadata.generation, requested_at(&*update), clock::now().wall);
     let failure = outcome.as_ref().map_or_else(Some, Outcome::failure);
     if let Some(failure) = failure {
@@ -116,7 +116,7 @@ pub async fn reconcile(update: Arc<ImageUpdate>, context: Arc<Context>) -> Actio
     }
     context.metrics.reconciled("ImageUpdate", failure.map(|failure| failure.reason));
     match context.cluster.write_status(&*update, &before, &status).await {
-        Ok(()) => {
+        Ok(_) => {
             tell(&update, &context, &before, &status, &outcome).await;
             memory.progress.status = Some(status);
         }
@@ -139,7 +139,7 @@ async fn commit_choices(
     update: &ImageUpdate,
     context: &Context,
     memory: &mut Remembered,
-    before: &ImageUpdateStatus,
+    before: &mut ImageUpdateStatus,
     now: Now,
 ) -> Result<Outcome, Failure> {
     if update.spec.suspend {
@@ -179,6 +179,9 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
+    if proposing::announce(update, context, &grounded, before).await? {
+        memory.progress.status = Some(before.clone());
+    }
     let key = signing::key(update, &context.cluster, &mut memory.key).await?;
     let source = &grounded.revision.branch;
     let target = update.spec.push.as_ref().map_or(source, |push| push.branch_or(source)).clone();
@@ -197,11 +200,14 @@ async fn commit_choices(
         Some(host) => Some(host),
         None => memory.proposing.look(update, context, &grounded, now).await?,
     };
-    let written = if target == grounded.revision.branch {
-        pushing::write(task.clone(), context, grounded).await
+    let mut written = if target == grounded.revision.branch {
+        pushing::write(task.clone(), context, grounded.clone()).await
     } else {
-        proposing::write(task.clone(), context, grounded, target, host).await
+        proposing::write(task.clone(), context, grounded.clone(), target, host).await
     };
+    if let Some(batch) = written.as_mut().ok().and_then(|(outcome, _)| outcome.batch_mut()) {
+        proposing::leave(&task, context, &grounded, batch).await;
+    }
     memory.remember(&task.wants.choices, written, (reverts, others, tried), now)
 }
 
@@ -277,7 +283,7 @@ fn wants(context: &Context, namespace: &str, update: &ImageUpdate) -> Wants {
         let id = format!("{namespace}:{}", policy.name_any());
         let latest_of = |status: &ImagePolicyStatus| Some((status.latest_ref.clone()?, status.chosen_at));
         // What was written last may be newer than what the watch shows.
-        let written = context.policies.look(&*policy, |memory| memory.written().map(latest_of)).flatten();
+        let written = context.policies.look(&*policy, |memory| memory.written(&policy).map(latest_of)).flatten();
         let latest = written.or_else(|| policy.status.as_ref().map(latest_of)).flatten();
         let known = match latest {
             _ if !update.spec.policy_selector.matches(policy.labels()) => Known::NotSelected,
@@ -310,6 +316,8 @@ async fn tell(
         tracing::info!(namespace = update.namespace(), name = update.name_any(), "{note}");
         notes.push((Severity::Normal, Reason::Committed, note));
     }
+    let ended = outcome.iter().filter_map(Outcome::batch).flat_map(|batch| batch.proposal.notes.clone());
+    notes.extend(ended.map(|note| (Severity::Normal, Reason::ProposalEnded, note)));
     let of_people = status::hold_notes(before, status).into_iter().chain(status::request_note(before, status));
     notes.extend(of_people.map(|(reason, note)| (Severity::Normal, reason, note)));
     if status.problems != before.problems && !status.problems.is_empty() {

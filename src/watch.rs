@@ -30,9 +30,11 @@ use crate::api::{ImagePolicy, ImagePolicyStatus};
 use crate::authenticating::{self, Login};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
+use crate::cluster::own::version;
 use crate::context::{Context, Progress, requested_at};
-use crate::failure::{Answer, Failure};
-use crate::http::hooks::Hook;
+use crate::failure::Failure;
+use crate::http::hooks::Subject;
+use crate::listening::{self, Asked};
 use crate::looking::{Look, Problem, Seen};
 use occasion::{Occasion, Pace, Past};
 use policy::Policy;
@@ -45,6 +47,8 @@ const LOGIN_LIFE: Duration = Duration::from_secs(600);
 #[derive(Clone, Default)]
 pub struct Remembered {
     progress: Progress<ImagePolicyStatus>,
+    /// The object's version after its status was written last.
+    version: Option<u64>,
     /// What its Secrets held, and when they were read.
     login: Option<(Login, Now)>,
     /// What it saw of the registry.
@@ -56,9 +60,11 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// The status as it was last written.
-    pub fn written(&self) -> Option<&ImagePolicyStatus> {
-        self.progress.status.as_ref()
+    /// The status as it was last written, while `shown`, what the watch shows, is older. After that the watch counts, whoever
+    /// chose, so that two controllers decide alike.
+    pub fn written(&self, shown: &ImagePolicy) -> Option<&ImagePolicyStatus> {
+        let is_older = version(shown) < self.version;
+        self.progress.status.as_ref().filter(|_| is_older)
     }
 }
 
@@ -88,7 +94,8 @@ pub async fn reconcile(policy: Arc<ImagePolicy>, context: Arc<Context>) -> Actio
     context.metrics.reconciled("ImagePolicy", outcome.as_ref().err().map(|failure| failure.reason));
     let mut is_news = memory.progress.generation != policy.metadata.generation;
     match context.cluster.write_status(&*policy, &before, &status).await {
-        Ok(()) => {
+        Ok(version) => {
+            memory.version = version.or(memory.version);
             is_news |= status.latest_ref != before.latest_ref;
             memory.progress.status = Some(status.clone());
             // Not before: when only the answer to a write was lost, the next run finds the choice written, and it is news all the same.
@@ -200,35 +207,25 @@ async fn judge(
     looked.map_err(Failure::from)
 }
 
-/// Lets webhooks in, or no longer. That a webhook can't work is told, and stops nothing: the interval finds all that it would.
+/// Lets webhooks in, or no longer.
 async fn listen(object: &ImagePolicy, policy: &Policy, context: &Context, memory: &mut Remembered, now: Now) {
-    let owner = object.uid().unwrap_or_default();
-    let hook = match authenticating::hook(object, &context.cluster).await {
-        Ok(hook) => hook,
-        Err(failure) => {
-            let note = format!("spec.webhook: {failure}; the registry is asked at every interval all the same");
-            let _ = context.cluster.publish(object, Severity::Warning, failure.reason, &note, now.wall).await;
-            if matches!(failure.answer, Answer::Retry { .. }) {
-                return; // what was let in before stays let in
+    let asked = object.spec.webhook.as_ref().map(|webhook| {
+        let (wakes, policies) = (context.wakes.image_policies.clone(), context.stores.image_policies.clone());
+        let named = audience(object);
+        let wake = Arc::new(move || {
+            for policy in policies.state().iter().filter(|policy| audience(policy) == named) {
+                let _ = wakes.send(ObjectRef::from_obj(&**policy));
             }
-            None
+        });
+        Asked {
+            sender: webhook.kind.into(),
+            secret: &webhook.secret_ref,
+            subject: Subject::Image(policy.image.clone()),
+            audience: audience(object),
+            wake,
         }
-    };
-    memory.webhook_path = Some(hook.as_ref().map(|(path, _)| path.clone()));
-    match (hook, &object.spec.webhook) {
-        (Some((path, secret)), Some(webhook)) => {
-            let (wakes, policies) = (context.wakes.image_policies.clone(), context.stores.image_policies.clone());
-            let (heard_by, repository) = (audience(object), policy.image.clone());
-            let named = heard_by.clone();
-            let wake = Arc::new(move || {
-                for policy in policies.state().iter().filter(|policy| audience(policy) == named) {
-                    let _ = wakes.send(ObjectRef::from_obj(&**policy));
-                }
-            });
-            context.hooks.set(&owner, Hook { path, kind: webhook.kind, secret, repository, audience: heard_by, wake });
-        }
-        _ => context.hooks.remove(&owner),
-    }
+    });
+    memory.webhook_path = listening::listen(object, asked, context, now).await.or(memory.webhook_path.take());
 }
 
 /// Who hears a webhook of this policy: all of its image in its namespace, never those of another tenant.

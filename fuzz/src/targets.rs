@@ -3,6 +3,7 @@
 
 mod challenge;
 mod edit;
+mod expression;
 mod hooks;
 mod link;
 mod loader;
@@ -12,6 +13,7 @@ mod pull_secret;
 mod range;
 mod reference;
 mod signature;
+mod substitute;
 mod tags;
 mod target;
 mod template;
@@ -23,9 +25,10 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 17] = [
+pub const ALL: [(&str, Target); 19] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
+    ("expression", expression::run),
     ("hooks", hooks::run),
     ("link", link::run),
     ("loader", loader::run),
@@ -35,6 +38,7 @@ pub const ALL: [(&str, Target); 17] = [
     ("range", range::run),
     ("reference", reference::run),
     ("signature", signature::run),
+    ("substitute", substitute::run),
     ("tags", tags::run),
     ("target", target::run),
     ("template", template::run),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::duration::Span;
 use super::reference::LocalRef;
+use super::webhook::GitWebhook;
 use crate::revision::Revision;
 
 /// A Git repository and branch, how to reach it.
@@ -54,6 +55,9 @@ pub struct ConfigRepoSpec {
     /// A Secret with the `address` of a proxy for HTTP and HTTPS, and maybe its `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_secret_ref: Option<LocalRef>,
+    /// Lets the Git host say when something was pushed or a pull request was answered: it is looked at at once. See `status.webhookPath`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<GitWebhook>,
     /// Stops asking; what was read stays in use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -102,4 +106,7 @@ pub struct ConfigRepoStatus {
     /// The branch and its head, as `main@sha1:<commit>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
+    /// Where the Git host's webhooks go, below the controller's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<String>,
 }

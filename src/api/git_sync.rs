@@ -9,8 +9,16 @@ use super::duration::Span;
 use super::reference::LocalRef;
 use crate::revision::Revision;
 
+mod build;
+mod checks;
+mod history;
 mod treatment;
 
+pub use build::{
+    CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
+};
+pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
+pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 pub use treatment::{DeletionPolicy, IgnoreDifference, IgnoreTarget, ObjectDrift};
 
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
@@ -42,10 +50,41 @@ pub struct GitSyncSpec {
     /// How often everything is compared again from the ground; drift is watched, not polled.
     #[serde(default = "default_interval")]
     pub interval: Span,
-    /// Puts every namespaced object into this namespace.
+    /// Files below `path` that are not read, in the syntax of a `.gitignore` that stands there. A kustomization names its files itself,
+    /// so this is for plain YAML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    pub ignore: Option<String>,
+    /// Puts every namespaced object into this namespace, and what refers to it, as kustomize's `namespace` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub target_namespace: Option<String>,
+    /// Comes before every name, as kustomize's `namePrefix`; it replaces one of the kustomization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name_prefix: Option<String>,
+    /// Comes after every name, as kustomize's `nameSuffix`; it replaces one of the kustomization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name_suffix: Option<String>,
+    /// Other images, as kustomize's `images`; each replaces the kustomization's entry of the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageOverride>,
+    /// Patches, after those of the kustomization, as kustomize's `patches`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<SyncPatch>,
+    /// Folders of kustomize components, relative to `path`, after those of the kustomization.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<String>,
+    /// Leaves out components that are not in the repository.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_missing_components: bool,
+    /// Labels and annotations of every object, in place of those of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_metadata: Option<CommonMetadata>,
+    /// Replaces `${…}` in the built objects by variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_build: Option<PostBuild>,
     /// Creates `targetNamespace` when it is missing; it is never deleted again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_namespace: bool,
@@ -76,9 +115,21 @@ pub struct GitSyncSpec {
     /// How long objects may take to become healthy.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
-    /// GitSyncs of the namespace that must be ready first.
+    /// Objects beside those of the path that must be healthy too; with `wait: false` the only ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub depends_on: Vec<LocalRef>,
+    #[schemars(length(max = 50))]
+    pub health_checks: Vec<HealthCheck>,
+    /// What healthy means for kinds that we know nothing about, or that are another matter here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub health_check_exprs: Vec<HealthCheckExpr>,
+    /// GitSyncs that must be ready first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub depends_on: Vec<Dependency>,
+    /// Namespaces whose GitSyncs may depend on this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_from: Option<AccessFrom>,
     /// The service account of the namespace as which everything is read, watched, applied and deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -104,7 +155,7 @@ fn default_prune_limit() -> u8 {
     50
 }
 
-fn yes() -> bool {
+pub(crate) fn yes() -> bool {
     true
 }
 
@@ -136,13 +187,20 @@ pub struct GitSyncStatus {
     /// Objects that others changed and that are left so: with `selfHeal: false`, or since another controller insists; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<ObjectDrift>,
+    /// What became of the last ten revisions, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<RevisionRecord>,
 }
 
 /// Every object that a GitSync owns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
-    /// One entry an object, in the order of their ids.
+    /// One entry an object, in the order of their ids; empty when they are packed.
     pub entries: Vec<InventoryEntry>,
+    /// The entries of a large inventory, so that they fit into one object of etcd: JSON, compressed by gzip, in Base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<String>,
 }
 
 /// One owned object.

@@ -15,7 +15,9 @@ use crate::revision::{CommitId, Revision};
 
 mod pull_request;
 
-pub use pull_request::{AutoMerge, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus};
+pub use pull_request::{
+    AutoMerge, ProposalStatus, PullRequestProvider, PullRequestSpec, PullRequestState, PullRequestStatus,
+};
 
 /// Keeps the marked and targeted values of a ConfigRepo equal to what the policies chose, by commits.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -304,6 +306,9 @@ pub struct ImageUpdateStatus {
     /// The last value of the annotation `tagboat.dev/requestedAt` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// Stands for the repository that all of this is about: a hash of its URL. What is known of another one counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_repository: Option<String>,
     /// The head of the branch whose files were compared with the choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_revision: Option<Revision>,
@@ -334,6 +339,9 @@ pub struct ImageUpdateStatus {
     /// How many values follow a policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markers: Option<u32>,
+    /// Where proposals are or may be, so that they are found again when the spec names another place; at most 10 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalStatus>,
     /// The newest pull request: the open one, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<PullRequestStatus>,

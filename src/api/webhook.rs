@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reference::LocalRef;
 
-/// Lets a sender say when there is something new. It only makes tagboat look at once: what it says is never believed.
+/// Lets a registry say when there is something new. It only makes tagboat look at once: what it says is never believed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
@@ -48,4 +48,59 @@ pub enum WebhookType {
     Generic,
     /// Anything, signed with HMAC-SHA256 in `X-Signature`.
     GenericHmac,
+}
+
+/// Lets a Git host say when there is something new. It only makes tagboat look at once: what it says is never believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GitWebhook {
+    /// Who sends it, and so in which form.
+    #[serde(rename = "type")]
+    pub kind: GitWebhookType,
+    /// A Secret with `token`: it makes the path unguessable, and is the key of signatures where the host signs. With
+    /// `authorization`, the header `Authorization` must have that value where the host can't sign (Azure DevOps, generic).
+    pub secret_ref: LocalRef,
+}
+
+/// Which Git host sends a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GitWebhookType {
+    /// GitHub.
+    Github,
+    /// GitLab; the token is its secret token.
+    Gitlab,
+    /// Gitea, Forgejo and Gogs.
+    Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
+    /// Bitbucket Data Center.
+    BitbucketDatacenter,
+    /// Azure DevOps' service hooks.
+    AzureDevops,
+    /// Anything, known by the path alone.
+    Generic,
+    /// Anything, signed with HMAC-SHA256 in `X-Signature`.
+    GenericHmac,
+}
+
+/// Who sends a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// A registry.
+    Registry(WebhookType),
+    /// A Git host.
+    Git(GitWebhookType),
+}
+
+impl From<WebhookType> for Sender {
+    fn from(kind: WebhookType) -> Self {
+        Self::Registry(kind)
+    }
+}
+
+impl From<GitWebhookType> for Sender {
+    fn from(kind: GitWebhookType) -> Self {
+        Self::Git(kind)
+    }
 }

@@ -48,7 +48,8 @@ impl Applying<'_> {
             Ok(Some(live)) => {
                 let left = self.left_of(manifest, &live);
                 let body = if left.is_empty() { &manifest.body } else { &ignore::without(&manifest.body, &left) };
-                let changed = fields::differences(body, &live, FIELD_MANAGER);
+                let mut changed = fields::differences(body, &live, FIELD_MANAGER);
+                changed.iter_mut().filter(|drift| self.mask.touches(&drift.want)).for_each(fields::FieldDrift::hide);
                 if changed.is_empty() {
                     let is_nothing = self.ignored.contains_key(&manifest.key);
                     return Drift { is_nothing, ..say("the ownership of its fields changed") };

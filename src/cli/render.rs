@@ -10,16 +10,20 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Output, files};
-use crate::api::GitSync;
+use crate::api::{GitSync, GitSyncSpec};
 use crate::object::Problem;
-use crate::sync::kustomize as kustomization;
+use crate::sync::input::{self, Files};
+use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
+use crate::sync::{kustomize as kustomization, referred, substitute, yaml};
+use crate::{referring, rendering};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The folder; with -f, a checkout's root that holds the GitSync's path, or that path itself
     dir: PathBuf,
-    /// A file with one GitSync: its name, namespace and targetNamespace are used
+    /// A file with one GitSync, of which all is used that makes objects; ConfigMaps and Secrets that it takes variables from may stand
+    /// beside it
     #[arg(short, long, value_name = "FILE")]
     filename: Option<PathBuf>,
     /// The kustomize program
@@ -47,10 +51,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("{}: is no folder", folder.display());
     }
     let (root, path) = files::checkout(&folder)?;
-    let rendered = read(&root, &path, &args.kustomize)?;
-    let finished = match &sync {
-        Some(sync) => finish(rendered, sync),
-        None => rendered,
+    let rendered = read(root, &path, &args.kustomize, sync.as_ref().map(|sync| &sync.spec))?;
+    let finished = match (&sync, &args.filename) {
+        (Some(sync), Some(file)) => finish(substituted(rendered, sync, file)?, sync),
+        _ => rendered,
     };
     let has_problems = !finished.problems.is_empty();
     write(args.output, finished)?;
@@ -65,38 +69,93 @@ fn one_sync(file: &Path) -> anyhow::Result<GitSync> {
     }
 }
 
-fn read(root: &Path, path: &str, kustomize: &Path) -> anyhow::Result<Rendered> {
-    let names = files::names(&root.join(path)).unwrap_or_default();
-    if !names.keys().any(|name| kustomization::is_kustomization(name)) {
-        let found = files::walk(root, path)?.into_iter().filter(|file| render::is_manifest_file_name(file));
-        let read = found.map(|file| anyhow::Ok((file.clone(), files::read(&root.join(&file))?)));
-        return Ok(render::plain(&read.collect::<anyhow::Result<Vec<_>>>()?));
+fn read(root: PathBuf, path: &str, kustomize: &Path, spec: Option<&GitSyncSpec>) -> anyhow::Result<Rendered> {
+    let overlay = spec.map(Overlay::of).unwrap_or_default();
+    let mut disk = Disk { root, ignore: spec.and_then(|spec| spec.ignore.clone()), broken: None };
+    let chosen = input::choose(path, &overlay, &mut disk);
+    if let Some(error) = disk.broken {
+        return Err(error);
     }
-    let mut look = |path: &str| match (files::names(&root.join(path)), files::read_plain(&root.join(path))) {
-        (Some(names), _) => kustomization::Entry::Dir(names.into_keys().collect()),
-        (None, Some(bytes)) => kustomization::Entry::File(bytes),
-        (None, None) => kustomization::Entry::Missing,
-    };
-    let walked = match kustomization::walk(path, &mut look) {
-        Ok(walked) => walked,
+    let input = match chosen {
+        Ok(input) => input,
         Err(problems) => return Ok(Rendered { manifests: Vec::new(), problems }),
     };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    match runtime.block_on(crate::kustomize::build(kustomize, path, &walked.files)) {
-        Ok(output) => Ok(render::from_build(&output)),
-        Err(crate::kustomize::Error::Refused(said)) => {
-            Ok(Rendered { manifests: Vec::new(), problems: vec![kustomization::build_problem(&said, path)] })
-        }
-        Err(error) => Err(error.into()),
+    Ok(runtime.block_on(rendering::make(kustomize, &overlay, input))?)
+}
+
+/// The files of a checkout.
+struct Disk {
+    root: PathBuf,
+    ignore: Option<String>,
+    broken: Option<anyhow::Error>,
+}
+
+impl Disk {
+    fn all(&self, folder: &str) -> anyhow::Result<Vec<String>> {
+        let inside = |file: String| match folder {
+            "" => Some(file),
+            folder => file.strip_prefix(folder)?.strip_prefix('/').map(str::to_owned),
+        };
+        let names: Vec<String> = files::walk(&self.root, folder)?.into_iter().filter_map(inside).collect();
+        let Some(patterns) = &self.ignore else { return Ok(names) };
+        let ignored = crate::git::ignored(patterns, &names)?;
+        Ok(names.into_iter().zip(ignored).filter(|(_, is_ignored)| !is_ignored).map(|(name, _)| name).collect())
     }
+}
+
+impl Files for Disk {
+    fn look(&mut self, path: &str) -> kustomization::Entry {
+        match (files::names(&self.root.join(path)), files::read_plain(&self.root.join(path))) {
+            (Some(names), _) => kustomization::Entry::Dir(names.into_keys().collect()),
+            (None, Some(bytes)) => kustomization::Entry::File(bytes),
+            (None, None) => kustomization::Entry::Missing,
+        }
+    }
+
+    fn below(&mut self, folder: &str) -> Vec<String> {
+        self.all(folder).unwrap_or_else(|error| {
+            self.broken.get_or_insert(error);
+            Vec::new()
+        })
+    }
+
+    fn bytes(&mut self, path: &str) -> Vec<u8> {
+        files::read(&self.root.join(path)).unwrap_or_else(|error| {
+            self.broken.get_or_insert(error);
+            Vec::new()
+        })
+    }
+}
+
+/// With the variables of the spec, and those of ConfigMaps and Secrets in the same file.
+fn substituted(rendered: Rendered, sync: &GitSync, file: &Path) -> anyhow::Result<Rendered> {
+    let bytes = files::read(file)?;
+    let (documents, _) = yaml::documents("", &bytes);
+    let sources = sync.spec.post_build.iter().flat_map(|build| &build.substitute_from);
+    let held: Vec<_> = sources
+        .map(|source| {
+            let is_it = |object: &&Value| {
+                object["kind"] == source.kind.as_str()
+                    && object["apiVersion"] == "v1"
+                    && object["metadata"]["name"] == source.name.as_str()
+                    && object["metadata"]["namespace"].as_str() == sync.metadata.namespace.as_deref()
+            };
+            let found = documents.iter().map(|document| &document.value).find(is_it);
+            (source, found.map(referred::data))
+        })
+        .collect();
+    let namespace = sync.namespace().unwrap_or_else(|| "default".to_owned());
+    let variables = referring::gather(sync.spec.post_build.as_ref(), &held, &namespace)
+        .map_err(|failure| anyhow::anyhow!("{}: {failure}; it may stand in this file", file.display()))?;
+    Ok(substitute::objects(rendered, &variables))
 }
 
 /// As the controller would apply it; a kind that is neither built in nor defined among the manifests is taken as namespaced.
 fn finish(rendered: Rendered, sync: &GitSync) -> Rendered {
-    let owner = (sync.namespace().unwrap_or_else(|| "default".to_owned()), sync.name_any());
-    let options = render::Options { owner, target_namespace: sync.spec.target_namespace.clone() };
     let manifests = rendered.manifests.clone();
-    render::finish(rendered, &options, &|gvk| render::builtin_scope(gvk, &manifests).unwrap_or(Scope::Namespaced))
+    let scope = |gvk: &_| render::builtin_scope(gvk, &manifests).unwrap_or(Scope::Namespaced);
+    render::finish(rendered, &render::Options::of(sync), &scope)
 }
 
 fn write(output: Output, rendered: Rendered) -> anyhow::Result<()> {

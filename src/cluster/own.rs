@@ -13,25 +13,31 @@ use serde_json::{Map, Value};
 use super::{Cluster, Error};
 use crate::api::FIELD_MANAGER;
 
+/// An object's version, of which a later one is greater (Kubernetes' API concepts, "Resource versions").
+pub fn version<K: Resource>(object: &K) -> Option<u64> {
+    object.meta().resource_version.as_ref()?.parse().ok()
+}
+
 impl Cluster {
-    /// Writes what differs between two statuses; nothing when they are equal.
+    /// Writes what differs between two statuses; nothing when they are equal. Returns the object's version after it was written.
     ///
     /// # Errors
     /// When the server can't be asked, refuses, or the object is gone.
-    pub async fn write_status<K, S>(&self, object: &K, old: &S, new: &S) -> Result<(), Error>
+    pub async fn write_status<K, S>(&self, object: &K, old: &S, new: &S) -> Result<Option<u64>, Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
         S: Serialize + PartialEq,
     {
         if old == new {
-            return Ok(());
+            return Ok(None);
         }
         let to_value = |status: &S| serde_json::to_value(status).unwrap_or(Value::Null);
-        let Some(difference) = merge_patch(&to_value(old), &to_value(new)) else { return Ok(()) };
+        let Some(difference) = merge_patch(&to_value(old), &to_value(new)) else { return Ok(None) };
         let patch = serde_json::json!({ "status": difference });
         let (api, name) = self.own_api(object);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        self.within(&name, api.patch_status(&name, &params, &Patch::Merge(&patch))).await.map(|_| ())
+        let written = self.within(&name, api.patch_status(&name, &params, &Patch::Merge(&patch))).await?;
+        Ok(version(&written))
     }
 
     /// Replaces the object's finalizers, only on the version of it that was read.

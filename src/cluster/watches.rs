@@ -28,6 +28,17 @@ pub struct WatchKey {
     pub namespace: Option<String>,
     /// Which objects: those with the owner label, or (for the pods of workloads) all.
     pub is_owned: bool,
+    /// One object only, which needs a right to it and to no other.
+    pub one: Option<One>,
+}
+
+/// A single object, and for whom it is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct One {
+    /// The object's name.
+    pub name: String,
+    /// Namespace and name of the GitSync that it is judged for; none when all who refer to it see the same.
+    pub asker: Option<(String, String)>,
 }
 
 /// What a watch saw.
@@ -131,6 +142,10 @@ impl Watches {
 async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, state: watch::Sender<WatchState>) {
     let selector = if key.is_owned { OWNER_NAME } else { "" };
     let config = watcher::Config::default().labels(selector);
+    let config = match &key.one {
+        Some(one) => config.fields(&format!("metadata.name={}", one.name)),
+        None => config,
+    };
     let mut events = pin!(watcher(api, config).backoff(watcher::DefaultBackoff::default()));
     while let Some(event) = events.next().await {
         match event {

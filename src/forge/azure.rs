@@ -15,7 +15,7 @@ use super::{Forge, MergeMethod, REQUESTS, Request, State, Wanted};
 /// As the host documents the second and checks the first.
 const LIMITS: Limits = Limits { title: 400, body: 4000 };
 /// The most pages of requests that are read: the host's own filters leave next to nothing that is not ours.
-const PAGES: usize = 5;
+const PAGES: usize = 10;
 /// How many requests a page has.
 const PAGE: usize = 20;
 const VERSION: (&str, &str) = ("api-version", "7.1");
@@ -120,7 +120,7 @@ fn ask<'a>(forge: &'a Forge, method: Method, doing: &'static str, below: &[&str]
     forge.wire.ask(method, doing, &path).query(&[VERSION])
 }
 
-pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+pub(super) async fn requests(forge: &Forge, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
     const DOING: &str = "list the pull requests";
     let (source, target) = (branch(source), branch(target));
     let mut found: Vec<Request> = Vec::new();
@@ -137,12 +137,12 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
         let is_last = list.value.len() < PAGE;
         let ours = list.value.into_iter().filter(|pull| pull.joins(&source, &target));
         found.extend(ours.map(|pull| pull.request(forge)));
-        if is_last || found.len() >= REQUESTS {
+        if is_last || found.len() >= most {
             break;
         }
     }
     found.sort_by_key(|request| std::cmp::Reverse(request.number));
-    found.truncate(REQUESTS);
+    found.truncate(most);
     // At most one is open.
     if let Some(open) = found.iter_mut().find(|request| request.state == State::Open) {
         let whole: Pull = ask(forge, Method::GET, DOING, &[&open.number.to_string()]).send().await?.read()?;
@@ -161,7 +161,7 @@ pub(super) async fn open(forge: &Forge, wanted: &Wanted<'_>) -> Result<Request, 
     match ask(forge, Method::POST, "open a pull request", &[]).json(body).send().await {
         Ok(answer) => Ok(answer.read::<Pull>()?.request(forge)),
         Err(error) if error.is_refused_as(&[400, 409]) => {
-            super::found_open(requests(forge, wanted.source, wanted.target).await?, error)
+            super::found_open(requests(forge, wanted.source, wanted.target, REQUESTS).await?, error)
         }
         Err(error) => Err(error),
     }

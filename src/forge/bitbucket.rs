@@ -13,7 +13,7 @@ use super::{Forge, REQUESTS, Request, State, Wanted};
 /// As the host checks them.
 const LIMITS: Limits = Limits { title: 255, body: 32_768 };
 /// The most pages of requests that are read: the host's own filters leave next to nothing that is not ours.
-const PAGES: usize = 5;
+const PAGES: usize = 10;
 
 #[derive(Deserialize)]
 struct Page {
@@ -117,7 +117,7 @@ fn path(forge: &Forge) -> [&str; 4] {
     ["repositories", &forge.repository.owner, &forge.repository.name, "pullrequests"]
 }
 
-pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+pub(super) async fn requests(forge: &Forge, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
     const DOING: &str = "list the pull requests";
     let quoted = |name: &str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
     let filter = format!("source.branch.name={} AND destination.branch.name={}", quoted(source), quoted(target));
@@ -128,11 +128,11 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
     for _ in 0..PAGES {
         let page: Page = ask.send().await?.read()?;
         found.extend(page.values.into_iter().filter(|pull| pull.joins(source, target)).map(Pull::request));
-        let Some(next) = page.next.filter(|_| found.len() < REQUESTS) else { break };
+        let Some(next) = page.next.filter(|_| found.len() < most) else { break };
         let next = Url::parse(&next).map_err(|_| Error::protocol(DOING, "a next page without an address"))?;
         ask = forge.wire.ask(Method::GET, DOING, &[]).at(next)?;
     }
-    found.truncate(REQUESTS);
+    found.truncate(most);
     Ok(found)
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn open(forge: &Forge, wanted: &Wanted<'_>) -> Result<Request, 
     match forge.wire.ask(Method::POST, "open a pull request", &path(forge)).json(body).send().await {
         Ok(answer) => Ok(answer.read::<Pull>()?.request()),
         Err(error) if error.is_refused_as(&[400, 409]) => {
-            super::found_open(requests(forge, wanted.source, wanted.target).await?, error)
+            super::found_open(requests(forge, wanted.source, wanted.target, REQUESTS).await?, error)
         }
         Err(error) => Err(error),
     }

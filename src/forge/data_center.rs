@@ -13,7 +13,7 @@ use super::{Forge, MergeMethod, REQUESTS, Request, State, Wanted};
 /// As the host checks them.
 const LIMITS: Limits = Limits { title: 255, body: 32_768 };
 /// The most pages of requests that are read: the host's own filters leave next to nothing that is not ours.
-const PAGES: usize = 5;
+const PAGES: usize = 10;
 const CHANGE: &str = "change the pull request";
 const CLOSE: &str = "close the pull request";
 const MERGE: &str = "merge the pull request by itself";
@@ -124,7 +124,7 @@ fn below<'a>(forge: &'a Forge, number: &'a str, last: &[&'a str]) -> Vec<&'a str
     [&path(forge)[..], &[number], last].concat()
 }
 
-pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+pub(super) async fn requests(forge: &Forge, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
     const DOING: &str = "list the pull requests";
     let (source, target) = (branch(source), branch(target));
     let (mut found, mut start): (Vec<Request>, u64) = (Vec::new(), 0);
@@ -141,11 +141,11 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
         let page: Page<Pull> = forge.wire.ask(Method::GET, DOING, &path(forge)).query(&query).send().await?.read()?;
         found.extend(page.values.into_iter().filter(|pull| pull.joins(&source, &target)).map(Pull::request));
         match page.next {
-            Some(next) if !page.is_last && found.len() < REQUESTS => start = next,
+            Some(next) if !page.is_last && found.len() < most => start = next,
             _ => break,
         }
     }
-    found.truncate(REQUESTS);
+    found.truncate(most);
     // Only the history, newest first, says who it was.
     if let Some(Request { number, state: State::Closed { by, .. }, .. }) = found.first_mut() {
         let number = number.to_string();
@@ -170,7 +170,7 @@ pub(super) async fn open(forge: &Forge, wanted: &Wanted<'_>) -> Result<Request, 
     match forge.wire.ask(Method::POST, "open a pull request", &path(forge)).json(body).send().await {
         Ok(answer) => Ok(answer.read::<Pull>()?.request()),
         Err(error) if error.is_refused_as(&[409]) => {
-            super::found_open(requests(forge, wanted.source, wanted.target).await?, error)
+            super::found_open(requests(forge, wanted.source, wanted.target, REQUESTS).await?, error)
         }
         Err(error) => Err(error),
     }

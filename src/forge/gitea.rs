@@ -94,9 +94,10 @@ impl Pull {
     }
 }
 
-pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
-    let mut found = list(forge, (source, target), |found| !found.is_empty()).await?;
-    found.truncate(REQUESTS);
+pub(super) async fn requests(forge: &Forge, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
+    let mut found =
+        list(forge, (source, target), |found| found.len() >= most || (most <= REQUESTS && !found.is_empty())).await?;
+    found.truncate(most);
     // Only the history says who it was.
     if let Some(Request { number, state: State::Closed { by, at }, .. }) = found.first_mut() {
         let (owner, name) = (forge.repository.owner.as_str(), forge.repository.name.as_str());

@@ -14,7 +14,7 @@ use super::{Forge, MergeMethod, REQUESTS, Request, State, Wanted};
 /// What GitHub's database holds of each.
 const LIMITS: Limits = Limits { title: 256, body: 65_536 };
 /// The most pages of requests that are read: the host's own filters leave next to nothing that is not ours.
-const PAGES: usize = 5;
+const PAGES: usize = 10;
 
 #[derive(Deserialize)]
 struct Pull {
@@ -104,7 +104,7 @@ impl Pull {
     }
 }
 
-pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+pub(super) async fn requests(forge: &Forge, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
     const DOING: &str = "list the pull requests";
     let (owner, name) = (forge.repository.owner.as_str(), forge.repository.name.as_str());
     let head = format!("{owner}:{source}");
@@ -119,10 +119,10 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
     let mut found: Vec<Request> = Vec::new();
     let take = |page: Vec<Pull>| {
         found.extend(page.into_iter().filter(|pull| pull.joins(source, target)).map(Pull::request));
-        found.len() < REQUESTS
+        found.len() < most
     };
     forge.wire.pages(DOING, &["repos", owner, name, "pulls"], &query, PAGES, take).await?;
-    found.truncate(REQUESTS);
+    found.truncate(most);
     // Only the issue says who it was.
     if let Some(Request { number, state: State::Closed { by, .. }, .. }) = found.first_mut() {
         let path = ["repos", owner, name, "issues", &number.to_string()];
@@ -144,7 +144,7 @@ pub(super) async fn open(forge: &Forge, wanted: &Wanted<'_>) -> Result<Request, 
     match forge.wire.ask(Method::POST, "open a pull request", &path).json(body).send().await {
         Ok(answer) => Ok(answer.read::<Pull>()?.request()),
         Err(error) if error.is_refused_as(&[422]) => {
-            super::found_open(requests(forge, wanted.source, wanted.target).await?, error)
+            super::found_open(requests(forge, wanted.source, wanted.target, REQUESTS).await?, error)
         }
         Err(error) => Err(error),
     }

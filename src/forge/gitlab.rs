@@ -13,7 +13,7 @@ use super::{Forge, MergeMethod, REQUESTS, Request, State, Wanted};
 /// As the host documents them.
 const LIMITS: Limits = Limits { title: 255, body: 1 << 20 };
 /// The most pages of requests that are read: the host's own filters leave next to nothing that is not ours.
-const PAGES: usize = 5;
+const PAGES: usize = 10;
 
 #[derive(Deserialize)]
 struct MergeRequest {
@@ -74,7 +74,7 @@ fn project(forge: &Forge) -> String {
     format!("{}/{}", forge.repository.owner, forge.repository.name)
 }
 
-pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Result<Vec<Request>, Error> {
+pub(super) async fn requests(forge: &Forge, source: &str, target: &str, most: usize) -> Result<Vec<Request>, Error> {
     let query = [
         ("state", "all"),
         ("source_branch", source),
@@ -87,12 +87,12 @@ pub(super) async fn requests(forge: &Forge, source: &str, target: &str) -> Resul
     let take = |page: Vec<MergeRequest>| {
         let ours = page.into_iter().filter(|request| request.joins(source, target));
         found.extend(ours.map(MergeRequest::request));
-        found.len() < REQUESTS
+        found.len() < most
     };
     let project = project(forge);
     let path = ["projects", &project, "merge_requests"];
     forge.wire.pages("list the merge requests", &path, &query, PAGES, take).await?;
-    found.truncate(REQUESTS);
+    found.truncate(most);
     Ok(found)
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn open(forge: &Forge, wanted: &Wanted<'_>) -> Result<Request, 
     match ask.json(body).send().await {
         Ok(answer) => Ok(answer.read::<MergeRequest>()?.request()),
         Err(error) if error.is_refused_as(&[409, 422]) => {
-            super::found_open(requests(forge, wanted.source, wanted.target).await?, error)
+            super::found_open(requests(forge, wanted.source, wanted.target, REQUESTS).await?, error)
         }
         Err(error) => Err(error),
     }

@@ -12,7 +12,7 @@ mod server;
 
 use std::time::Duration;
 
-use super::{Error, Forge, Login, MergeMethod, Provider, Request, State, Wanted};
+use super::{ALL_REQUESTS, Error, Forge, Login, MergeMethod, Provider, REQUESTS, Request, State, Wanted};
 use crate::reach::Way;
 use server::{Call, Server};
 
@@ -109,7 +109,13 @@ fn opens(host: Host, calls: Vec<Call>) -> Result<Request, Error> {
 
 #[track_caller]
 fn lists(host: Host, calls: Vec<Call>) -> Result<Vec<Request>, Error> {
-    check(host, calls, async |forge: &Forge| forge.requests("tagboat/fleet", "main").await)
+    check(host, calls, async |forge: &Forge| forge.requests("tagboat/fleet", "main", REQUESTS).await)
+}
+
+/// As far back as is ever listed.
+#[track_caller]
+fn lists_all(host: Host, calls: Vec<Call>) -> Result<Vec<Request>, Error> {
+    check(host, calls, async |forge: &Forge| forge.requests("tagboat/fleet", "main", ALL_REQUESTS).await)
 }
 
 #[track_caller]

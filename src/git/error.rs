@@ -130,6 +130,9 @@ pub enum Error {
         /// The limit, in the unit of `what`.
         limit: u64,
     },
+    /// Somebody asks what came before a commit of which only the files were fetched.
+    #[error("the mirror holds heads only, their history is yet to be fetched")]
+    NoHistory,
     /// The mirror on our disk failed.
     #[error("the local mirror failed: {message}")]
     Storage {

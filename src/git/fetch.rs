@@ -4,22 +4,38 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use git2::{AutotagOption, ErrorClass, FetchOptions, RemoteCallbacks, Repository};
+use git2::{AutotagOption, ErrorClass, FetchOptions, Indexer, RemoteCallbacks, Repository};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Host, REFS_LIMIT, Service};
 use super::lsrefs::{self, Advertisement};
-use super::mirror::{Route, blocking, branch_ref, commit_id, head_ref, known_heads, limited, locked, oid};
+use super::mirror::{Route, blocking, branch_ref, commit_id, head_ref, heads, known_heads, limited};
 use super::place::{Place, Shell};
-use super::ssh::fetch::Ask;
+use super::ssh::session::Session;
 use super::ssh::{self, Ssh};
-use super::transport::{self, Context};
 use super::{Error, Mirror, Remote, local};
 use crate::revision::CommitId;
 
-/// The most objects that we fetch at once.
-const OBJECTS_LIMIT: usize = 20_000_000;
+mod ask;
+mod swell;
+mod wire;
+
+use ask::Ask;
+use swell::{OBJECTS_LIMIT, Watch};
+use wire::{PACK_LIMIT, Pack, Wire};
+
+/// Of how many commits the host is told that they are here: more than heads, as a rewritten branch lost its head.
+const HAVES: usize = 32;
+
+/// How much a fetch brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The commit and its files. Enough to read it; a host that can't leave the rest out sends that too.
+    Head,
+    /// The commit and all that it can reach, as who walks, compares or pushes needs it.
+    History,
+}
 
 impl Mirror {
     /// The commit that the branch points to now. One request (over SSH, one session) of some hundred bytes, however many refs the repository has.
@@ -56,34 +72,39 @@ impl Mirror {
                 Err(_) => {}
             }
         }
-        let (base, answer) = host.advertisement(remote.url.trim_end_matches('/'), Service::UploadPack).await?;
-        match lsrefs::advertisement(&answer, name)? {
-            Advertisement::Commands => {
-                let found = ls_refs(host, &base, name).await?;
-                self.remember(remote, Route { base, v2: Some(true) });
-                Ok(found)
-            }
-            Advertisement::Refs(found) => {
-                self.remember(remote, Route { base, v2: Some(false) });
-                Ok(found)
-            }
+        match self.ask_terms(host, remote, name).await? {
+            (base, Advertisement::Commands { .. }) => ls_refs(host, &base, name).await,
+            (_, Advertisement::Refs { found, .. }) => Ok(found),
         }
     }
 
-    /// Brings `wanted`, which the branch's head was when it was read, and its history into the mirror. No request when it is here.
+    /// What the host says of itself, and of the ref `name`; and where it is from now on.
+    async fn ask_terms(&self, host: &Host, remote: &Remote, name: &str) -> Result<(String, Advertisement), Error> {
+        let (base, answer) = host.advertisement(remote.url.trim_end_matches('/'), Service::UploadPack).await?;
+        let said = lsrefs::advertisement(&answer, name)?;
+        let (v2, shallow) = match said {
+            Advertisement::Commands { shallow } => (true, shallow),
+            Advertisement::Refs { shallow, .. } => (false, shallow),
+        };
+        self.remember(remote, Route { base: base.clone(), v2: Some(v2), shallow });
+        Ok((base, said))
+    }
+
+    /// Brings `wanted`, which the branch's head was when it was read, into the mirror, as far as `reach` says. No request when it
+    /// is here. A mirror with history stays one; one without gets the whole at once when somebody wants it.
     ///
     /// # Errors
-    /// [`Error::CommitGone`] when the branch was rewritten since; or whatever keeps us from the host.
-    pub async fn fetch(&self, remote: &Remote, branch: &str, wanted: &CommitId) -> Result<(), Error> {
+    /// [`Error::CommitGone`] when the host has it no more; or whatever keeps us from the host.
+    pub async fn fetch(&self, remote: &Remote, branch: &str, wanted: &CommitId, reach: Reach) -> Result<(), Error> {
         let name = branch_ref(branch)?;
         let place = remote.place()?;
-        if self.holds(wanted)? {
+        if self.reaches(wanted, reach)? {
             return Ok(());
         }
         let by = match place {
-            Place::Folder(_) => By::Folder,
-            Place::Http(url) => By::Http(Host::of(remote, url)?, self.route(remote).base),
-            Place::Ssh(shell) => By::Ssh(shell, remote.ssh()?),
+            Place::Folder(_) => None,
+            Place::Http(url) => Some(By::Http(Host::of(remote, url)?)),
+            Place::Ssh(shell) => Some(By::Ssh(shell, remote.ssh()?)),
         };
         // Whoever drops this future, or waits too long, ends the work on its thread too.
         let cancel = CancellationToken::new();
@@ -92,10 +113,11 @@ impl Mirror {
             let alone = Arc::clone(&self.inner.network).lock_owned().await;
             let job = Fetch {
                 mirror: self.clone(),
-                url: remote.url.clone(),
+                remote: remote.clone(),
                 head: head_ref(branch),
                 name,
                 wanted: wanted.clone(),
+                reach,
                 by,
                 runtime: Handle::current(),
                 cancel,
@@ -117,76 +139,78 @@ async fn ls_refs(host: &Host, base: &str, name: &str) -> Result<Option<CommitId>
     lsrefs::find(&answer, name)
 }
 
+/// Who is asked.
 enum By {
-    Folder,
-    Http(Host, String),
+    Http(Host),
     Ssh(Shell, Ssh),
+}
+
+/// Where the request goes.
+enum Line<'a> {
+    Http(&'a Host, String),
+    Ssh(Session),
 }
 
 struct Fetch {
     mirror: Mirror,
-    url: String,
+    remote: Remote,
     name: String,
     /// The ref of the mirror.
     head: String,
     wanted: CommitId,
-    by: By,
+    reach: Reach,
+    /// Nobody for a folder of this machine.
+    by: Option<By>,
     runtime: Handle,
     cancel: CancellationToken,
 }
 
 impl Fetch {
-    /// First with a list of refs of our own, which saves a request; then, when the host did not like that, with the host's.
+    /// First by what is known of the host, which saves a request; then, when the host did not like that, by what it says.
     fn run(&self) -> Result<(), Error> {
-        if self.mirror.holds(&self.wanted)? {
+        if self.mirror.reaches(&self.wanted, self.reach)? {
             return Ok(());
         }
         let mut result = Ok(());
-        let lists: &[bool] = if matches!(self.by, By::Ssh(..)) { &[true] } else { &[true, false] };
-        for own_list in lists.iter().copied() {
-            result = self.attempt(own_list);
+        for is_second in [false, true] {
+            result = self.attempt(is_second);
             self.mirror.note_damage(&result);
             match &result {
-                Ok(()) if self.mirror.holds(&self.wanted)? => {
+                Ok(()) if self.mirror.reaches(&self.wanted, self.reach)? => {
                     // The commit is here; too many packs are only slow.
                     if let Err(error) = self.mirror.tidy() {
                         tracing::warn!(%error, "cannot merge the packs of a mirror");
                     }
                     return Ok(());
                 }
-                Ok(()) | Err(Error::Protocol { .. } | Error::Storage { .. }) => {}
-                Err(error) if error.wants_get_first() => {}
-                Err(_) => return result,
+                Err(error) if !self.is_worth_another(error) => return result,
+                _ => {}
             }
         }
         result.and(Err(Error::CommitGone { commit: self.wanted.to_string() }))
     }
 
-    fn attempt(&self, own_list: bool) -> Result<(), Error> {
-        let repository = self.mirror.second_handle()?;
-        let (host, base) = match &self.by {
-            By::Folder => return self.transfer(&repository),
-            By::Ssh(shell, login) => return self.download(&repository, shell, login),
-            By::Http(host, base) => (host, base),
-        };
-        let base = match own_list {
-            true => base.clone(),
-            false => self.wait(host.advertisement(self.url.trim_end_matches('/'), Service::UploadPack))?.0,
-        };
-        let context = Context {
-            host: host.clone(),
-            base,
-            runtime: self.runtime.clone(),
-            cancel: self.cancel.clone(),
-            advertisement: own_list.then(|| lsrefs::advertise(&self.wanted, &self.name)),
-            failure: Arc::default(),
-        };
-        let failure = Arc::clone(&context.failure);
-        let result = transport::within(context, || self.transfer(&repository));
-        match locked(&failure).take() {
-            Some(failure) => Err(failure),
-            None => result,
+    fn is_worth_another(&self, error: &Error) -> bool {
+        match error {
+            Error::Protocol { .. } | Error::Storage { .. } => true,
+            // In a session the host has said all of itself the first time.
+            _ if matches!(self.by, Some(By::Ssh(..))) => false,
+            Error::CommitGone { .. } => true,
+            error => error.wants_get_first(),
         }
+    }
+
+    fn attempt(&self, is_second: bool) -> Result<(), Error> {
+        // A mirror with history would lose what others rely on.
+        let reach = if self.mirror.has_history() { Reach::History } else { self.reach };
+        let repository = self.mirror.second_handle()?;
+        let Some(by) = &self.by else {
+            self.transfer(&repository)?;
+            return self.mirror.note_fetched(&repository, (&self.head, &self.wanted), Reach::History, None);
+        };
+        let (pack, reach) = self.wait(self.ask(by, &repository, reach, is_second))?;
+        let kept = self.store(&repository, pack)?;
+        self.mirror.note_fetched(&repository, (&self.head, &self.wanted), reach, Some(&kept))
     }
 
     /// Waits on this blocking thread, unless nobody wants the answer any more.
@@ -200,78 +224,125 @@ impl Fetch {
         })
     }
 
+    /// Asks for the pack, as far as the host can reach; the answer, and how far that is.
+    async fn ask(
+        &self,
+        by: &By,
+        repository: &Repository,
+        reach: Reach,
+        is_second: bool,
+    ) -> Result<(Pack, Reach), Error> {
+        let (line, said) = self.terms(by, is_second).await?;
+        let (is_v2, wanted, shallow) = match &said {
+            Advertisement::Commands { shallow } => (true, &self.wanted, *shallow),
+            // Before v2 a host gives only what its list names; what is wanted may be below that by now.
+            Advertisement::Refs { found: Some(head), shallow } => (false, head, *shallow),
+            Advertisement::Refs { found: None, .. } => {
+                return Err(Error::CommitGone { commit: self.wanted.to_string() });
+            }
+        };
+        let reach = if shallow { reach } else { Reach::History };
+        // The second time nothing is taken for granted, as far as that is cheap.
+        let haves = if is_second && reach == Reach::Head { Vec::new() } else { self.haves(repository, reach)? };
+        let ask = Ask { wanted, haves: &haves, reach };
+        let body = if is_v2 { ask.v2() } else { ask.v0() };
+        let wire = match line {
+            Line::Ssh(session) => {
+                session.send(body).await?;
+                Wire::Ssh(session)
+            }
+            Line::Http(host, base) => {
+                let request = host.post(&base, Service::UploadPack, body);
+                host.send(if is_v2 { client::v2(request) } else { request }).await?.into()
+            }
+        };
+        Ok((Pack::new(wire, self.wanted.clone(), !is_v2 && reach == Reach::Head), reach))
+    }
+
+    /// How to reach the host, and what it says of itself: by HTTP, the first time, what it said once or what most would say.
+    async fn terms<'b>(&self, by: &'b By, is_second: bool) -> Result<(Line<'b>, Advertisement), Error> {
+        match by {
+            By::Ssh(shell, login) => {
+                let mut session = Session::start(shell, login, Service::UploadPack, REFS_LIMIT + PACK_LIMIT).await?;
+                let said = lsrefs::advertisement(&session.message().await?, &self.name)?;
+                Ok((Line::Ssh(session), said))
+            }
+            By::Http(host) if is_second => {
+                let (base, said) = self.mirror.ask_terms(host, &self.remote, &self.name).await?;
+                Ok((Line::Http(host, base), said))
+            }
+            By::Http(host) => {
+                let Route { base, v2, shallow } = self.mirror.route(&self.remote);
+                let said = match v2 {
+                    Some(false) => Advertisement::Refs { found: Some(self.wanted.clone()), shallow },
+                    _ => Advertisement::Commands { shallow },
+                };
+                Ok((Line::Http(host, base), said))
+            }
+        }
+    }
+
+    /// What is here, with all that the host would leave out for it.
+    fn haves(&self, repository: &Repository, reach: Reach) -> Result<Vec<CommitId>, Error> {
+        match (reach, self.mirror.is_shallow()) {
+            (Reach::Head, _) => Ok(heads(repository)?.into_iter().take(HAVES).map(commit_id).collect()),
+            // The whole takes the place of what is here.
+            (Reach::History, true) => Ok(Vec::new()),
+            (Reach::History, false) => {
+                let mut walk = repository.revwalk().map_err(Error::storage)?;
+                walk.push_glob(&known_heads()).map_err(Error::storage)?;
+                walk.take(HAVES).map(|id| id.map(commit_id).map_err(Error::storage)).collect()
+            }
+        }
+    }
+
+    /// Keeps a pack; its name.
+    fn store(&self, repository: &Repository, mut pack: Pack) -> Result<String, Error> {
+        let odb = repository.odb().map_err(Error::storage)?;
+        let folder = repository.path().join("objects/pack");
+        let mut indexer = Indexer::new(Some(&odb), &folder, 0o444, false).map_err(Error::storage)?;
+        let mut watch = Watch::default();
+        while let Some(piece) = self.wait(pack.piece())? {
+            watch.look(&piece)?;
+            indexer.write_all(&piece).map_err(|error| match error.downcast() {
+                Ok(error) => unstored(error),
+                Err(error) => Error::Storage { message: error.to_string(), damaged: false },
+            })?;
+        }
+        let name = indexer.commit().map_err(unstored)?;
+        self.wait(async {
+            pack.end().await;
+            Ok(())
+        })?;
+        Ok(name)
+    }
+
+    /// From a folder of this machine.
     fn transfer(&self, repository: &Repository) -> Result<(), Error> {
         let mut callbacks = RemoteCallbacks::new();
-        callbacks
-            .transfer_progress(|progress| progress.total_objects() <= OBJECTS_LIMIT && !self.cancel.is_cancelled());
+        let limit = OBJECTS_LIMIT as usize;
+        callbacks.transfer_progress(|progress| progress.total_objects() <= limit && !self.cancel.is_cancelled());
         let mut options = FetchOptions::new();
         options.remote_callbacks(callbacks).download_tags(AutotagOption::None).update_fetchhead(false);
-        let mut remote = repository.remote_anonymous(&self.url).map_err(Error::storage)?;
+        let mut remote = repository.remote_anonymous(&self.remote.url).map_err(Error::storage)?;
         let refspec = format!("+{}:{}", self.name, self.head);
         remote.fetch(&[refspec], Some(&mut options), None).map_err(|error| {
             if self.cancel.is_cancelled() {
                 return Error::Cancelled;
             }
             match error.class() {
-                ErrorClass::Net | ErrorClass::Http | ErrorClass::Indexer => Error::protocol(error.message()),
+                ErrorClass::Net | ErrorClass::Indexer => Error::protocol(error.message()),
                 ErrorClass::Callback => {
-                    Error::TooLarge { what: "the number of objects to fetch".into(), limit: OBJECTS_LIMIT as u64 }
+                    Error::TooLarge { what: "the number of objects to fetch".into(), limit: OBJECTS_LIMIT.into() }
                 }
                 _ => Error::storage(error),
             }
         })
     }
-
-    /// By a session: our own request, and libgit2 only keeps what comes.
-    fn download(&self, repository: &Repository, shell: &Shell, login: &Ssh) -> Result<(), Error> {
-        let haves = haves(repository)?;
-        let ask = Ask { name: &self.name, wanted: &self.wanted, haves: &haves };
-        let mut pack = self.wait(ssh::fetch::start(shell, login, &ask))?;
-        let odb = repository.odb().map_err(Error::storage)?;
-        let mut writer = odb.packwriter().map_err(Error::storage)?;
-        let mut start = Vec::new();
-        while let Some(piece) = self.wait(pack.piece())? {
-            if start.len() < PACK_HEAD {
-                start.extend_from_slice(&piece[..piece.len().min(PACK_HEAD - start.len())]);
-                check_count(&start)?;
-            }
-            writer.write_all(&piece).map_err(|_| unstored())?;
-        }
-        writer.commit().map_err(|_| unstored())?;
-        self.wait(async {
-            pack.end().await;
-            Ok(())
-        })?;
-        let wanted = oid(&self.wanted)?;
-        if repository.find_commit(wanted).is_ok() {
-            repository.reference(&self.head, wanted, true, "").map_err(Error::storage)?;
-        }
-        Ok(())
-    }
-}
-
-/// How long a pack's head is: `PACK`, the version, the number of objects.
-const PACK_HEAD: usize = 12;
-/// Of how many commits the host is told that they are here: more than heads, as a rewritten branch lost its head.
-const HAVES: usize = 32;
-
-fn check_count(start: &[u8]) -> Result<(), Error> {
-    let count = start.get(8..PACK_HEAD).and_then(|count| count.try_into().ok()).map_or(0, u32::from_be_bytes);
-    if count as usize > OBJECTS_LIMIT {
-        return Err(Error::TooLarge { what: "the number of objects to fetch".into(), limit: OBJECTS_LIMIT as u64 });
-    }
-    Ok(())
-}
-
-fn haves(repository: &Repository) -> Result<Vec<CommitId>, Error> {
-    let mut walk = repository.revwalk().map_err(Error::storage)?;
-    walk.push_glob(&known_heads()).map_err(Error::storage)?;
-    walk.take(HAVES).map(|id| id.map(commit_id).map_err(Error::storage)).collect()
 }
 
 /// Why libgit2 did not take a pack: its own disk, or the bytes.
-fn unstored() -> Error {
-    let error = git2::Error::last_error(-1);
+fn unstored(error: git2::Error) -> Error {
     match error.class() {
         ErrorClass::Os | ErrorClass::Filesystem => Error::storage(error),
         _ => Error::protocol(&format!("a pack that cannot be read: {}", error.message())),

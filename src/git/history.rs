@@ -1,5 +1,6 @@
 //! Which commits changed a file, newest first. In: a head, paths, and a visitor that says which parent to go on with. Out: each
-//! change to the visitor, once. Decides nothing; remembers long stretches without a change, so that they are walked once.
+//! change to the visitor, once; a merge that dropped a change is one too. Decides nothing; remembers long stretches without a
+//! change, so that they are walked once.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -16,10 +17,12 @@ mod skips;
 mod step;
 
 pub(super) use skips::Skips;
-use step::{Asked, Commit};
+use step::{Asked, Commit, Merge};
 
 /// The mirror is locked for so many commits at a time, so that others can read in between.
 const AT_ONCE: usize = 128;
+/// The merge bases of so many merges are looked for in one walk; what further ones dropped is not seen.
+const BASES: usize = 500;
 
 /// Where the walk for a path ends at the latest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl Default for Depth {
     }
 }
 
-/// A commit whose file is none of its parents'.
+/// A commit whose file is none of its parents', or a merge that kept one parent's file although another one had changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// The commit.
@@ -51,6 +54,8 @@ pub struct Version {
     pub after: Option<ObjectId>,
     /// The content at each parent, the branch's own first; nothing alone for a commit without parents.
     pub before: Vec<Option<ObjectId>>,
+    /// Of a merge of two, the content at each merge base; empty for others, and where there is no base.
+    pub bases: Vec<Option<ObjectId>>,
 }
 
 /// Is shown a change of a path (by its index); names the parent to go on with.
@@ -60,12 +65,14 @@ impl Mirror {
     /// Walks from `head` to older commits and shows `visit` those that changed a path, newest first for each path (by its index;
     /// a path may be given twice). `visit` names the parent to go on with, or nothing when it has seen enough of this path. A
     /// merge that has the same file as one of its parents, the first such, is no change: only that parent is followed
-    /// (git-log, "History Simplification"). Contents count, not modes; a renamed file is a new one; links and folders are no file.
+    /// (git-log, "History Simplification"). It is one when the other parent's file is that of no merge base, as `git merge` would
+    /// have taken that change in, and somebody dropped it (`-s ours`, a conflict). Contents count, not modes; a renamed file is a
+    /// new one; links and folders are no file.
     ///
     /// Returns the paths (by index, sorted) whose walk was cut off by `depth`.
     ///
     /// # Errors
-    /// Those of `visit`; [`Error::CommitGone`] when the mirror lacks the head.
+    /// Those of `visit`; [`Error::CommitGone`] when the mirror lacks the head; [`Error::NoHistory`].
     pub fn history(
         &self,
         head: &CommitId,
@@ -73,6 +80,7 @@ impl Mirror {
         depth: Depth,
         visit: &mut Visit<'_>,
     ) -> Result<Vec<usize>, Error> {
+        self.check_history()?;
         let mut walk = Walk::new(paths, depth)?;
         self.with(|repository| walk.start(repository, oid(head)?))?;
         while !walk.is_over() {
@@ -90,8 +98,9 @@ impl Mirror {
     /// Whether `commit` is `head` or lies below it; one that the mirror lacks does not.
     ///
     /// # Errors
-    /// The mirror lacks the head, or is damaged.
+    /// The mirror lacks the head, or is damaged; [`Error::NoHistory`].
     pub fn is_ancestor(&self, commit: &CommitId, head: &CommitId) -> Result<bool, Error> {
+        self.check_history()?;
         self.with(|repository| {
             let (commit, head) = (oid(commit)?, find_commit(repository, head)?.id());
             if commit == head {
@@ -132,6 +141,8 @@ struct Walk<'p> {
     /// The parents of the commit at which something changed last.
     parents: Vec<Oid>,
     cut: Vec<usize>,
+    /// How many merges' bases may still be looked for.
+    bases_left: usize,
 }
 
 impl<'p> Walk<'p> {
@@ -142,7 +153,7 @@ impl<'p> Walk<'p> {
         let mut rank = vec![0; paths.len()];
         order.into_iter().enumerate().for_each(|(place, index)| rank[index] = place);
         let (open, moved, parents, cut) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { paths, parts, rank, limit, open, moved, parents, cut })
+        Ok(Self { paths, parts, rank, limit, open, moved, parents, cut, bases_left: BASES })
     }
 
     fn start(&mut self, repository: &Repository, head: Oid) -> Result<(), Error> {
@@ -222,7 +233,7 @@ impl<'p> Walk<'p> {
         for parent in &commit.parents {
             match commit.contents_at(repository, trees, *parent, &asked)? {
                 Some(contents) => at_parents.push(contents),
-                None if at_parents.is_empty() => {
+                None if commit.parents.len() == 1 => {
                     cursors.iter_mut().for_each(|cursor| cursor.depth += 1);
                     self.put(repository, cursors, *parent)?;
                     return Ok(Vec::new());
@@ -232,23 +243,24 @@ impl<'p> Walk<'p> {
         }
         let mut found: Vec<(Cursor, Version)> = Vec::new();
         let mut going: Vec<Vec<Cursor>> = vec![Vec::new(); commit.parents.len()];
+        let mut merge = Merge { commit: &commit, bases: None };
         for (place, mut cursor) in cursors.into_iter().enumerate() {
-            match at_parents.iter().position(|contents| contents[place] == cursor.content) {
-                Some(parent) => {
+            let before: Vec<_> = at_parents.iter().map(|contents| contents[place]).collect();
+            let bases = merge.bases(repository, &self.parts[cursor.index], &before, &mut self.bases_left)?;
+            let is_dropped = !bases.is_empty() && before.iter().any(|b| *b != cursor.content && !bases.contains(b));
+            match before.iter().position(|content| *content == cursor.content) {
+                Some(parent) if !is_dropped => {
                     cursor.depth += 1;
                     going[parent].push(cursor);
                 }
                 // No file, and no parent that could have one.
                 None if commit.parents.is_empty() && cursor.content.is_none() => self.end(&cursor, id, skips),
-                None => {
+                _ => {
                     self.end(&cursor, id, skips);
-                    let mut before: Vec<_> = at_parents.iter().map(|contents| contents[place]).collect();
-                    if before.is_empty() {
-                        before.push(None);
-                    }
+                    let before = if before.is_empty() { vec![None] } else { before };
                     let version = match found.first() {
-                        Some((_, other)) => Version { after: cursor.content, before, ..other.clone() },
-                        None => commit.version(repository, cursor.content, before)?,
+                        Some((_, other)) => Version { after: cursor.content, before, bases, ..other.clone() },
+                        None => commit.version(repository, cursor.content, before, bases)?,
                     };
                     found.push((cursor, version));
                 }

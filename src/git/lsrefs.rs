@@ -38,9 +38,17 @@ pub fn find(answer: &[u8], name: &str) -> Result<Option<CommitId>, Error> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Advertisement {
     /// Protocol v2: the host waits for commands.
-    Commands,
-    /// Protocol v0 or v1: the refs, of which the asked one is this.
-    Refs(Option<CommitId>),
+    Commands {
+        /// Whether it can leave history out of a fetch.
+        shallow: bool,
+    },
+    /// Protocol v0 or v1: a list of all refs.
+    Refs {
+        /// The asked one's commit.
+        found: Option<CommitId>,
+        /// Whether the host can leave history out of a fetch.
+        shallow: bool,
+    },
 }
 
 /// Reads the answer of `GET info/refs?service=…`, looking for the ref `name`.
@@ -56,22 +64,28 @@ pub fn advertisement(answer: &[u8], name: &str) -> Result<Advertisement, Error> 
         packets.next();
         packets.next_if(|packet| matches!(packet, Ok(Packet::Flush)));
     }
-    let mut found = None;
+    let (mut is_v2, mut found, mut shallow) = (false, None, false);
     for packet in packets {
-        match packet? {
-            Packet::Flush => return Ok(Advertisement::Refs(found)),
-            packet => {
-                let line = packet.line().unwrap_or_default();
-                match line {
-                    b"version 2" => return Ok(Advertisement::Commands),
-                    b"version 1" => {}
-                    _ if line.starts_with(b"shallow ") => {}
-                    _ => found = found.or(read_ref(line, name)?),
-                }
+        let packet = packet?;
+        let line = packet.line().unwrap_or_default();
+        match line {
+            _ if packet == Packet::Flush && is_v2 => return Ok(Advertisement::Commands { shallow }),
+            _ if packet == Packet::Flush => return Ok(Advertisement::Refs { found, shallow }),
+            b"version 2" => is_v2 = true,
+            b"version 1" => {}
+            _ if is_v2 => shallow |= line.strip_prefix(b"fetch=").is_some_and(has_shallow),
+            _ if line.starts_with(b"shallow ") => {}
+            _ => {
+                shallow |= line.iter().position(|byte| *byte == 0).is_some_and(|end| has_shallow(&line[end + 1..]));
+                found = found.or(read_ref(line, name)?);
             }
         }
     }
     Err(Error::protocol("a list of refs is cut off"))
+}
+
+fn has_shallow(words: &[u8]) -> bool {
+    words.split(|byte| *byte == b' ').any(|word| word == b"shallow")
 }
 
 /// `<id> <name>`, followed by attributes (v2) or, after a NUL, by capabilities (v0).
@@ -85,18 +99,6 @@ fn read_ref(line: &[u8], name: &str) -> Result<Option<CommitId>, Error> {
     let rest = parts.next().unwrap_or_default();
     let end = rest.iter().position(|byte| matches!(byte, b' ' | 0)).unwrap_or(rest.len());
     Ok(id.filter(|_| &rest[..end] == name.as_bytes()))
-}
-
-/// The bytes of a v0 advertisement that names just one ref. A client that knows the ref's commit already can read it in
-/// place of the host's own; the capabilities are those that every smart HTTP host of the last decade has.
-pub fn advertise(id: &CommitId, name: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    pktline::push(&mut bytes, b"# service=git-upload-pack\n");
-    bytes.extend_from_slice(pktline::FLUSH);
-    let capabilities = "multi_ack side-band-64k ofs-delta";
-    pktline::push(&mut bytes, format!("{id} {name}\0{capabilities}\n").as_bytes());
-    bytes.extend_from_slice(pktline::FLUSH);
-    bytes
 }
 
 #[cfg(test)]
@@ -143,13 +145,27 @@ mod tests {
 
     #[test]
     fn both_kinds_of_advertisement() {
-        let v2 = packets(&["# service=git-upload-pack\n", "0000", "version 2\n", "ls-refs\n", "0000"]);
-        assert_eq!(advertisement(&v2, NAME), Ok(Advertisement::Commands));
-        let v0 = advertise(&id("c"), NAME);
-        assert_eq!(advertisement(&v0, NAME), Ok(Advertisement::Refs(Some(id("c")))));
-        assert_eq!(advertisement(&v0, "refs/heads/mai"), Ok(Advertisement::Refs(None)));
+        let read = |lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| line.replace('C', id("c").as_str())).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            advertisement(&packets(&lines), NAME)
+        };
+        for (fetch, shallow) in
+            [("fetch=wait-for-done shallow\n", true), ("fetch=shallower\n", false), ("fetch", false)]
+        {
+            let lines = ["# service=git-upload-pack\n", "0000", "version 2\n", "ls-refs\n", fetch, "0000"];
+            assert_eq!(read(&lines), Ok(Advertisement::Commands { shallow }), "{fetch}");
+            assert_eq!(read(&lines[2..]), Ok(Advertisement::Commands { shallow }), "{fetch}");
+        }
+        for (capabilities, shallow) in [("multi_ack shallow agent=x", true), ("deepen-since agent=shallow", false)] {
+            let line = format!("C {NAME}\0{capabilities}\n");
+            assert_eq!(read(&[&line, "0000"]), Ok(Advertisement::Refs { found: Some(id("c")), shallow }));
+            let (line, found) = (format!("C refs/heads/mai\0{capabilities}\n"), None);
+            assert_eq!(read(&["version 1\n", &line, "0000"]), Ok(Advertisement::Refs { found, shallow }));
+        }
         let empty = format!("{} capabilities^{{}}\0agent=x\n", "0".repeat(40));
-        assert_eq!(advertisement(&packets(&[&empty, "0000"]), NAME), Ok(Advertisement::Refs(None)));
+        assert_eq!(read(&[&empty, "0000"]), Ok(Advertisement::Refs { found: None, shallow: false }));
+        assert!(read(&["version 2\n", "ls-refs\n"]).is_err(), "cut off");
         assert!(advertisement(b"<html>", NAME).is_err());
     }
 

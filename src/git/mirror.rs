@@ -15,11 +15,14 @@ use sha2::{Digest, Sha256};
 
 use super::grep::Memo;
 use super::history::Skips;
-use super::{Error, Remote};
+use super::{Error, Reach, Remote};
 use crate::revision::CommitId;
 
 /// After so many fetches their packs are merged into one: each lookup asks every pack.
 const PACKS_LIMIT: usize = 50;
+/// Where Git notes which commits are here without those before them (gitrepository-layout).
+const SHALLOW: &str = "shallow";
+const PACKS: &str = "objects/pack";
 /// Where the mirror keeps the heads that the host is known to have.
 const HEADS: &str = "refs/tagboat/";
 
@@ -34,6 +37,8 @@ pub(super) struct Inner {
     pub(super) path: PathBuf,
     repository: Mutex<Repository>,
     broken: AtomicBool,
+    /// How far all that was fetched reaches; nothing when nothing was. Never falls back, so that who saw history may rely on it.
+    reach: Mutex<Option<Reach>>,
     /// One fetch or push at a time; moves into the blocking work, so that it outlives a caller who gave up.
     pub(super) network: Arc<tokio::sync::Mutex<()>>,
     routes: Mutex<HashMap<String, Route>>,
@@ -41,11 +46,13 @@ pub(super) struct Inner {
     pub(super) skips: Mutex<Skips>,
 }
 
-/// What was learned about a remote: where it really is, and whether it speaks protocol v2.
+/// What was learned about a remote: where it really is, and what it can do.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub base: String,
     pub v2: Option<bool>,
+    /// Whether it can leave history out, which all can that speak v2.
+    pub shallow: bool,
 }
 
 impl Mirror {
@@ -62,6 +69,7 @@ impl Mirror {
             None => create(&path)?,
         };
         let inner = Inner {
+            reach: Mutex::new(reach(&path, &repository)),
             path,
             repository: Mutex::new(repository),
             broken: AtomicBool::new(false),
@@ -99,6 +107,62 @@ impl Mirror {
         Ok(!self.inner.broken.load(Ordering::Relaxed) && locked(&self.inner.repository).find_commit(id).is_ok())
     }
 
+    /// Whether a fetch that reaches so far would bring nothing new.
+    pub(super) fn reaches(&self, commit: &CommitId, reach: Reach) -> Result<bool, Error> {
+        let here = *locked(&self.inner.reach);
+        Ok(here.is_some_and(|here| here == Reach::History || here == reach) && self.holds(commit)?)
+    }
+
+    pub(super) fn has_history(&self) -> bool {
+        *locked(&self.inner.reach) == Some(Reach::History)
+    }
+
+    pub(super) fn is_shallow(&self) -> bool {
+        *locked(&self.inner.reach) == Some(Reach::Head)
+    }
+
+    /// Whether what comes before a commit is here too; walks, comparisons and pushes are wrong without it.
+    ///
+    /// # Errors
+    /// [`Error::NoHistory`]: fetch with [`Reach::History`] first.
+    pub fn check_history(&self) -> Result<(), Error> {
+        if self.is_shallow() { Err(Error::NoHistory) } else { Ok(()) }
+    }
+
+    /// Notes what a fetch brought, in a pack of this name. Nothing when the commit is not in it.
+    pub(super) fn note_fetched(
+        &self,
+        repository: &Repository,
+        (head, commit): (&str, &CommitId),
+        reach: Reach,
+        pack: Option<&str>,
+    ) -> Result<(), Error> {
+        let id = oid(commit)?;
+        if repository.find_commit(id).is_err() {
+            return Ok(());
+        }
+        if reach == Reach::Head {
+            // Before the head: one that stands alone says that all before it is here.
+            let cuts: String = heads(repository)?.into_iter().chain([id]).map(|id| format!("{id}\n")).collect();
+            let (path, new) = (self.inner.path.join(SHALLOW), self.inner.path.join("shallow.lock"));
+            std::fs::write(&new, cuts).and_then(|()| std::fs::rename(&new, &path)).map_err(|e| disk(&path, &e))?;
+        }
+        repository.reference(head, id, true, "").map_err(Error::storage)?;
+        if reach == Reach::History && self.is_shallow() {
+            let pack = pack.ok_or(Error::NoHistory)?;
+            // Of what was fetched before, nothing may stay that lacks what comes before it.
+            for name in repository.references_glob(&known_heads()).map_err(Error::storage)?.names() {
+                let name = name.map_err(Error::storage)?;
+                if name != head {
+                    repository.find_reference(name).and_then(|mut other| other.delete()).map_err(Error::storage)?;
+                }
+            }
+            self.keep_only(pack, reach)?;
+        }
+        *locked(&self.inner.reach) = Some(reach);
+        Ok(())
+    }
+
     /// A handle of its own for long work, so that reads go on.
     pub(super) fn second_handle(&self) -> Result<Repository, Error> {
         if self.inner.broken.load(Ordering::Relaxed) {
@@ -110,7 +174,7 @@ impl Mirror {
     }
 
     pub(super) fn route(&self, remote: &Remote) -> Route {
-        let fresh = || Route { base: remote.url.trim_end_matches('/').to_owned(), v2: None };
+        let fresh = || Route { base: remote.url.trim_end_matches('/').to_owned(), v2: None, shallow: true };
         locked(&self.inner.routes).get(&remote.url).cloned().unwrap_or_else(fresh)
     }
 
@@ -135,35 +199,65 @@ impl Mirror {
 
     /// Merges many small packs into one. Objects that no head reaches stay only when they are loose.
     pub(super) fn tidy(&self) -> Result<(), Error> {
-        let folder = self.inner.path.join("objects/pack");
-        let old: Vec<PathBuf> =
-            entries(&folder).filter(|path| path.extension().is_some_and(|e| e == "pack" || e == "idx")).collect();
-        if old.len() / 2 <= PACKS_LIMIT {
+        let folder = self.inner.path.join(PACKS);
+        if packs(&folder).count() / 2 <= PACKS_LIMIT {
             return Ok(());
         }
         let repository = self.second_handle()?;
-        let mut walk = repository.revwalk().map_err(Error::storage)?;
-        walk.push_glob(&format!("{HEADS}*")).map_err(Error::storage)?;
         let mut pack = repository.packbuilder().map_err(Error::storage)?;
-        pack.insert_walk(&mut walk).map_err(Error::storage)?;
+        if self.is_shallow() {
+            heads(&repository)?.into_iter().try_for_each(|id| pack.insert_commit(id)).map_err(Error::storage)?;
+        } else {
+            let mut walk = repository.revwalk().map_err(Error::storage)?;
+            walk.push_glob(&known_heads()).map_err(Error::storage)?;
+            pack.insert_walk(&mut walk).map_err(Error::storage)?;
+        }
         pack.write(&folder, 0o444).map_err(Error::storage)?;
         let name = pack.name().map_err(Error::storage)?.unwrap_or_default().to_owned();
+        self.keep_only(&name, if self.is_shallow() { Reach::Head } else { Reach::History })
+    }
+
+    /// Throws all packs away but this one, which reaches so far.
+    fn keep_only(&self, name: &str, reach: Reach) -> Result<(), Error> {
         let mut shared = locked(&self.inner.repository);
-        for path in old.iter().filter(|path| !path.to_string_lossy().contains(&name)) {
-            std::fs::remove_file(path).map_err(|e| disk(path, &e))?;
+        for path in packs(&self.inner.path.join(PACKS)).filter(|path| !path.to_string_lossy().contains(name)) {
+            std::fs::remove_file(&path).map_err(|e| disk(&path, &e))?;
+        }
+        let shallow = self.inner.path.join(SHALLOW);
+        if reach == Reach::History && shallow.exists() {
+            std::fs::remove_file(&shallow).map_err(|e| disk(&shallow, &e))?;
         }
         *shared = Repository::open_bare(&self.inner.path).map_err(Error::storage)?;
         Ok(())
     }
 }
 
-/// A mirror that opens, whose heads can be read, and in which no killed process left a lock or half a pack.
+/// The heads that the host is known to have.
+pub(super) fn heads(repository: &Repository) -> Result<Vec<Oid>, Error> {
+    let heads = repository.references_glob(&known_heads()).map_err(Error::storage)?;
+    Ok(heads.filter_map(|head| head.ok()?.target()).collect())
+}
+
+/// How far what a mirror holds reaches.
+fn reach(path: &Path, repository: &Repository) -> Option<Reach> {
+    match std::fs::metadata(path.join(SHALLOW)) {
+        Ok(_) => Some(Reach::Head),
+        Err(_) => heads(repository).ok().filter(|heads| !heads.is_empty()).map(|_| Reach::History),
+    }
+}
+
+/// The files of all packs.
+fn packs(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    entries(folder).filter(|path| path.extension().is_some_and(|end| end == "pack" || end == "idx"))
+}
+
+/// A mirror that opens, whose heads can be read and are cut off all or none, and in which no killed process left a lock or half a pack.
 fn healthy(path: &Path) -> Option<Repository> {
     let leftover = |path: PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.ends_with(".lock") || name.starts_with("pack_git2_") || name.starts_with("tmp_")
     };
-    let folders = [path.to_owned(), path.join(HEADS), path.join("objects/pack")];
+    let folders = [path.to_owned(), path.join(HEADS), path.join(PACKS)];
     if folders.iter().flat_map(|folder| entries(folder)).any(leftover) {
         return None;
     }
@@ -173,7 +267,11 @@ fn healthy(path: &Path) -> Option<Repository> {
         tree.is_ok()
     };
     let all = repository.references().ok()?.all(readable);
-    all.then_some(repository)
+    let are_cut = match std::fs::read_to_string(path.join(SHALLOW)) {
+        Ok(cuts) => heads(&repository).ok()?.iter().all(|head| cuts.lines().any(|cut| cut == head.to_string())),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    (all && are_cut).then_some(repository)
 }
 
 fn create(path: &Path) -> Result<Repository, Error> {

@@ -55,6 +55,7 @@ impl Mirror {
         (old, new): (Option<&CommitId>, &CommitId),
         along: &Along,
     ) -> Result<Pushed, Error> {
+        self.check_history()?;
         let name = branch_ref(branch)?;
         let place = remote.place()?;
         if let Some(second) = &along.second {

@@ -9,10 +9,9 @@ use russh::keys::PrivateKey;
 use self::known_hosts::KnownHosts;
 use crate::reach::fingerprint;
 
-pub mod fetch;
 pub mod identity;
 mod known_hosts;
-mod session;
+pub mod session;
 pub mod talk;
 
 /// Who we are to an SSH host, and which hosts are who they say.

@@ -1,6 +1,7 @@
 //! The shell against the real Git server program.
 
 mod along;
+mod reach;
 pub(super) mod server;
 mod signing;
 mod ssh;
@@ -10,7 +11,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use self::server::{Faults, PASSWORD, Server, files_in, git, link, remove, write};
-use super::{Auth, Error, Kind, Mirror, NewCommit, Person, Pushed, Remote};
+use super::{Auth, Error, Kind, Mirror, NewCommit, Person, Pushed, Reach, Remote};
 use crate::revision::CommitId;
 
 /// A server, a mirror of its repository that holds the head of `main`, and that head.
@@ -31,14 +32,14 @@ fn open(server: &Server) -> Mirror {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        super::register_transports().unwrap();
+        super::prepare().unwrap();
     });
     Mirror::open(&server.folder.path().join("data"), "fleet").unwrap()
 }
 
 async fn refresh(server: &Server, mirror: &Mirror) -> CommitId {
     let head = mirror.head(&server.remote(), "main").await.unwrap();
-    mirror.fetch(&server.remote(), "main", &head).await.unwrap();
+    mirror.fetch(&server.remote(), "main", &head, Reach::History).await.unwrap();
     head
 }
 
@@ -77,10 +78,10 @@ async fn a_poll_is_one_small_request_and_a_fetch_one_more() {
         let seen = server.seen();
         assert!(matches!(&seen[..], [(_, _, bytes)] if *bytes < 1000), "{seen:?}");
     }
-    mirror.fetch(&server.remote(), "main", &next).await.unwrap();
+    mirror.fetch(&server.remote(), "main", &next, Reach::History).await.unwrap();
     let seen = server.seen();
     assert!(matches!(&seen[..], [(_, _, bytes)] if *bytes < 2000), "{seen:?}");
-    mirror.fetch(&server.remote(), "main", &next).await.unwrap();
+    mirror.fetch(&server.remote(), "main", &next, Reach::History).await.unwrap();
     assert_eq!(server.seen(), [], "what is here costs no request");
     assert_eq!(mirror.commit_info(&next).unwrap().parents, [head]);
 }
@@ -117,7 +118,7 @@ async fn a_redirect_is_followed_within_the_origin_only() {
     server.fault(Faults { moved_to: Some(server.url.clone()), ..Faults::default() });
     let mirror = open(&server);
     let head = mirror.head(&old, "main").await.unwrap();
-    mirror.fetch(&old, "main", &head).await.unwrap();
+    mirror.fetch(&old, "main", &head, Reach::History).await.unwrap();
     let new = mirror.commit(bump(&head, "a.yaml", "y")).unwrap();
     assert_eq!(mirror.push(&old, "main", Some(&head), &new).await, Ok(Pushed::Done));
     assert_eq!(requests(&server)[4..], [HEAD, PUSH], "the new place is remembered");
@@ -168,9 +169,9 @@ async fn a_fetch_that_hangs_ends_and_the_next_one_works() {
     server.fault(Faults { hang: true, ..Faults::default() });
     let limit = Duration::from_millis(150);
     let slow = Remote { timeout: limit, ..server.remote() };
-    assert_eq!(mirror.fetch(&slow, "main", &next).await, Err(Error::Timeout { limit }));
+    assert_eq!(mirror.fetch(&slow, "main", &next, Reach::History).await, Err(Error::Timeout { limit }));
     server.fault(Faults::default());
-    mirror.fetch(&server.remote(), "main", &next).await.unwrap();
+    mirror.fetch(&server.remote(), "main", &next, Reach::History).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,8 +179,9 @@ async fn a_commit_that_is_gone_from_the_branch() {
     let World { server, mirror, head } = world(&[("a.yaml", "x")]).await;
     let lost = id(&server.commit(&[("a.yaml", "y")]));
     git(&server.bare(), &["update-ref", "refs/heads/main", head.as_str()]);
+    git(&server.bare(), &["gc", "-q", "--prune=now"]);
     assert_eq!(
-        mirror.fetch(&server.remote(), "main", &lost).await,
+        mirror.fetch(&server.remote(), "main", &lost, Reach::History).await,
         Err(Error::CommitGone { commit: lost.to_string() })
     );
     assert!(matches!(mirror.commit_info(&lost), Err(Error::CommitGone { .. })));
@@ -296,7 +298,7 @@ async fn of_two_racing_pushes_one_wins() {
     let (remote, left, right) = (server.remote(), bump(&head, "a.yaml", "2"), bump(&head, "a.yaml", "3"));
     let (left, right) = (mirror.commit(left).unwrap(), mirror.commit(right).unwrap());
     let other = Mirror::open(server.folder.path(), "other").unwrap();
-    other.fetch(&remote, "main", &head).await.unwrap();
+    other.fetch(&remote, "main", &head, Reach::History).await.unwrap();
     assert_eq!(other.commit(bump(&head, "a.yaml", "3")), Ok(right.clone()), "built twice, the same commit");
     let (a, b) = tokio::join!(
         mirror.push(&remote, "main", Some(&head), &left),
@@ -392,7 +394,7 @@ async fn a_broken_mirror_is_rebuilt() {
     for damage in damages {
         damage(&path);
         let mirror = open(&server);
-        mirror.fetch(&server.remote(), "main", &head).await.unwrap();
+        mirror.fetch(&server.remote(), "main", &head, Reach::History).await.unwrap();
         assert!(mirror.find(&head, "apps/a.yaml").unwrap().is_some());
     }
     // Damage that shows only while it runs: a read fails, the next fetch heals.
@@ -401,7 +403,7 @@ async fn a_broken_mirror_is_rebuilt() {
     let next = id(&server.commit(&[("apps/a.yaml", "2")]));
     remove(&path.join("objects/pack"));
     assert!(matches!(mirror.list(git2::Oid::from_str(next.as_str()).unwrap()), Err(Error::Storage { .. })));
-    mirror.fetch(&server.remote(), "main", &next).await.unwrap();
+    mirror.fetch(&server.remote(), "main", &next, Reach::History).await.unwrap();
     assert_eq!(mirror.list(tree).unwrap().len(), 1);
     assert_eq!(mirror.grep(&next, "", |_| true, b"2").unwrap().len(), 1);
 }
@@ -412,7 +414,7 @@ async fn many_fetches_keep_few_packs() {
     let commits: Vec<CommitId> = (1..=60).map(|n| id(&server.commit_only(&[("a.yaml", &n.to_string())]))).collect();
     git(&server.work(), &["push", "-q", "../fleet.git", "HEAD:main"]);
     for commit in &commits {
-        mirror.fetch(&server.remote(), "main", commit).await.unwrap();
+        mirror.fetch(&server.remote(), "main", commit, Reach::History).await.unwrap();
     }
     assert!(files_in(&mirror.inner.path.join("objects/pack")) < 40);
     let a = mirror.find(&commits[59], "a.yaml").unwrap().unwrap();
@@ -426,7 +428,7 @@ async fn a_file_url_works_too() {
     let remote = Remote { url: format!("file://{}", server.bare().display()), auth: Auth::None, ..server.remote() };
     assert_eq!(mirror.head(&remote, "none").await, Err(Error::BranchNotFound { branch: "none".into() }));
     let head = mirror.head(&remote, "main").await.unwrap();
-    mirror.fetch(&remote, "main", &head).await.unwrap();
+    mirror.fetch(&remote, "main", &head, Reach::History).await.unwrap();
     let (left, right) =
         (mirror.commit(bump(&head, "a.yaml", "2")).unwrap(), mirror.commit(bump(&head, "a.yaml", "3")).unwrap());
     assert_eq!(mirror.push(&remote, "main", Some(&head), &left).await, Ok(Pushed::Done));

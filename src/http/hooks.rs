@@ -11,6 +11,7 @@ mod payload;
 mod proof;
 mod replay;
 mod secret;
+mod subject;
 mod table;
 mod token;
 
@@ -24,10 +25,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use crate::api::webhook::WebhookType;
-use crate::image::Repository;
+use crate::api::webhook::Sender;
 use keys::Keys;
-use payload::Target;
 use proof::Proof;
 use replay::WINDOW;
 use table::{Hashed, Known, Owned, Table};
@@ -36,6 +35,7 @@ pub use counts::Counts;
 pub use door::{LARGEST_BODY, PATIENCE, knock};
 pub use payload::{Event, Malformed, Named, parse};
 pub use secret::{Incomplete, Secret, path};
+pub use subject::Subject;
 
 /// Where Google publishes the keys that sign its identity tokens.
 pub const GOOGLE_KEYS: &str = "https://www.googleapis.com/oauth2/v3/certs";
@@ -50,11 +50,11 @@ pub struct Hook {
     /// What [`path`] gives.
     pub path: String,
     /// Who sends.
-    pub kind: WebhookType,
+    pub sender: Sender,
     /// What the sender knows.
     pub secret: Secret,
     /// What a webhook must name.
-    pub repository: Repository,
+    pub subject: Subject,
     /// Who hears it; hooks may share an audience, and those of it need no hook of their own.
     pub audience: String,
     /// Called when there is news; must not block.
@@ -109,9 +109,8 @@ impl Hooks {
     /// Sets or replaces the hook of an owner (its uid). What was heard stays known.
     pub fn set(&self, owner: &str, hook: Hook) {
         let path = self.hashed(&hook.path);
-        let target = Target::new(&hook.repository);
-        let known =
-            Arc::new(Known { kind: hook.kind, secret: hook.secret, target, audience: hook.audience, wake: hook.wake });
+        let Hook { sender, secret, subject, audience, wake, .. } = hook;
+        let known = Arc::new(Known { sender, secret, subject, audience, wake });
         let mut table = self.table();
         table.leave(owner);
         match table.owners.get_mut(owner) {
@@ -166,13 +165,13 @@ impl Hooks {
             if !self.is_genuine(&known, headers, body, now).await {
                 continue;
             }
-            match parse(known.kind, headers, body) {
+            match parse(known.sender, headers, body) {
                 Ok(events) => {
                     verdict = Verdict::Genuine;
                     self.ring(&owner, &known, &events, body, now);
                 }
                 Err(error) => {
-                    tracing::debug!(kind = ?known.kind, "{error}");
+                    tracing::debug!(sender = ?known.sender, "{error}");
                     verdict = if verdict == Verdict::Genuine { verdict } else { Verdict::Malformed };
                 }
             }
@@ -186,7 +185,7 @@ impl Hooks {
     }
 
     async fn is_genuine(&self, known: &Known, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> bool {
-        match proof::of(known.kind, &known.secret, headers, body) {
+        match proof::of(known.sender, &known.secret, headers, body) {
             Proof::Known(genuine) => genuine,
             Proof::Google(token) => {
                 let (Some(audience), Some(email)) = (known.secret.get("audience"), known.secret.get("email")) else {
@@ -201,7 +200,7 @@ impl Hooks {
 
     /// Wakes the audience if one of the events is news for the owner.
     fn ring(&self, owner: &str, known: &Arc<Known>, events: &[Event], body: &[u8], now: DateTime<Utc>) {
-        let ours: Vec<&Event> = events.iter().filter(|event| known.target.is_of(event)).collect();
+        let ours: Vec<&Event> = events.iter().filter(|event| known.subject.is_of(event)).collect();
         let (recent, old): (Vec<&Event>, Vec<&Event>) =
             ours.into_iter().partition(|event| event.at.is_none_or(|at| now - at <= WINDOW));
         if recent.is_empty() {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::hooks::{Hook, LARGEST_BODY, Secret, path};
+use super::hooks::{Hook, LARGEST_BODY, Secret, Subject, path};
 use super::*;
 use crate::api::webhook::WebhookType;
 
@@ -39,8 +39,8 @@ async fn server(kind: WebhookType, connection: Duration, body: Duration) -> Serv
     });
     let secret =
         Secret::new(kind, [("token".to_owned(), TOKEN.into())].into()).unwrap_or_else(|error| panic!("{error}"));
-    let (repository, audience) = ("acme/app".parse().unwrap(), "app".to_owned());
-    hooks.set("uid", Hook { path: path.clone(), kind, secret, repository, audience, wake });
+    let (subject, audience) = (Subject::Image("acme/app".parse().unwrap()), "app".to_owned());
+    hooks.set("uid", Hook { path: path.clone(), sender: kind.into(), secret, subject, audience, wake });
     let readiness = Readiness::default();
     readiness.works();
     let routes = routes(readiness, Arc::new(|| "metrics\n".to_owned()), hooks.clone());

@@ -31,10 +31,11 @@ pub struct Host {
 }
 
 impl Host {
-    /// Asks for the requests from the first branch to the second.
+    /// Asks for the newest requests from the first branch to the second.
     pub(super) async fn ask(
         spec: &PullRequestSpec,
         (source, target): (&str, &str),
+        most: usize,
         kept: &mut Kept,
         (update, context, grounded): (&ImageUpdate, &Context, &Grounded),
     ) -> Result<Self, Failure> {
@@ -52,7 +53,7 @@ impl Host {
         };
         let forge = Forge::new(spec.provider, &remote.url, spec.api_url.as_deref(), login, &remote.way, remote.timeout);
         let forge = forge.map_err(|error| Failure::user(Reason::InvalidSpec, format!("spec.pullRequest: {error}")))?;
-        let seen = forge.requests(source, target).await.map_err(|error| failed(&error))?;
+        let seen = forge.requests(source, target, most).await.map_err(|error| failed(&error))?;
         Ok(Self { forge, seen, is_news: true })
     }
 

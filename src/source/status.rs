@@ -42,6 +42,7 @@ pub fn next(
         observed_generation: generation,
         last_handled_reconcile_at: requested_at,
         revision,
+        webhook_path: before.webhook_path.clone(),
     }
 }
 

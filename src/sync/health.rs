@@ -4,6 +4,12 @@ use serde_json::Value;
 
 use crate::failure::printable;
 
+pub mod exprs;
+mod kinds;
+mod rule;
+
+use exprs::Rules;
+
 /// How an object fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -21,8 +27,8 @@ fn progressing(text: impl Into<String>) -> Health {
     Health::Progressing(text.into())
 }
 
-/// Judges one live object.
-pub fn assess(object: &Value) -> Health {
+/// Judges one live object; `rules` are those of its GitSync, and come before all that we know ourselves.
+pub fn assess(object: &Value, rules: Option<&Rules>) -> Health {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()) {
         return progressing("is being deleted");
     }
@@ -33,7 +39,12 @@ pub fn assess(object: &Value) -> Health {
         return progressing("its newest generation was not observed yet");
     }
     let group = text(object, "/apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
-    match (group, text(object, "/kind")) {
+    let kind = text(object, "/kind");
+    if let Some(rule) = rules.and_then(|rules| rules.of(group, kind)) {
+        return rule.judge(object);
+    }
+    match (group, kind) {
+        ("", "ConfigMap" | "Secret" | "ServiceAccount") | ("rbac.authorization.k8s.io", _) => Healthy,
         ("apps", "Deployment") => deployment(object),
         ("apps", "StatefulSet") => stateful_set(object),
         ("apps", "DaemonSet") => daemon_set(object),
@@ -42,6 +53,7 @@ pub fn assess(object: &Value) -> Health {
         ("batch", "Job") => job(object),
         ("", "PersistentVolumeClaim") => match text(object, "/status/phase") {
             "Bound" => Healthy,
+            "Lost" => Failed("has lost its volume".to_owned()),
             phase => progressing(format!("is {}", if phase.is_empty() { "not bound" } else { phase })),
         },
         ("", "Service") => service(object),
@@ -56,11 +68,11 @@ pub fn assess(object: &Value) -> Health {
         },
         ("apiregistration.k8s.io", "APIService") => by_condition(object, "Available", true),
         ("batch", "CronJob") => Healthy,
-        _ => by_conditions(object),
+        _ => kinds::judge(group, kind, object).unwrap_or_else(|| by_conditions(object)),
     }
 }
 
-/// Objects of kinds that we know nothing about: `Stalled`, `Reconciling` and `Ready`, when they have them.
+/// Objects of kinds that we know nothing about: `Stalled`, `Reconciling`, `Synced` (Crossplane's) and `Ready`, when they have them.
 fn by_conditions(object: &Value) -> Health {
     if let Some(stalled) = condition(object, "Stalled").filter(|stalled| status(stalled) == "True") {
         return Failed(message(stalled));
@@ -68,7 +80,10 @@ fn by_conditions(object: &Value) -> Health {
     if let Some(reconciling) = condition(object, "Reconciling").filter(|reconciling| status(reconciling) == "True") {
         return progressing(message(reconciling));
     }
-    by_condition(object, "Ready", false)
+    match by_condition(object, "Synced", false) {
+        Healthy => by_condition(object, "Ready", false),
+        unsynced => unsynced,
+    }
 }
 
 fn by_condition(object: &Value, kind: &str, is_required: bool) -> Health {

@@ -9,7 +9,7 @@ mod failed;
 mod references;
 
 pub use failed::{broken_files, build_problem};
-pub use references::{Kind, Reference, references};
+pub use references::{Kind, Reference, references, within};
 
 /// The largest file of a build, in bytes; bundles of definitions reach 5 MiB.
 pub const FILE_BYTES: usize = 16 << 20;
@@ -58,7 +58,7 @@ pub fn normalise(path: &str) -> Result<String, Problem> {
 }
 
 /// `path` as seen from `folder`; none when it leads out of the repository.
-fn join(folder: &str, path: &str) -> Option<String> {
+pub fn join(folder: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {
         match part {
@@ -77,6 +77,21 @@ fn join(folder: &str, path: &str) -> Option<String> {
 /// # Errors
 /// Every reference that leads nowhere, out of the repository, to the network or back to itself, with its file and line.
 pub fn walk(root: &str, read: &mut dyn FnMut(&str) -> Entry) -> Result<ReadSet, Vec<Problem>> {
+    let from = Reference {
+        path: root.to_owned(),
+        kind: Kind::Folder,
+        field: "spec.path".to_owned(),
+        file: String::new(),
+        line: 0,
+    };
+    walk_all(&[from], read)
+}
+
+/// Reads everything that a build reads which begins at several places.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_all(starts: &[Reference], read: &mut dyn FnMut(&str) -> Entry) -> Result<ReadSet, Vec<Problem>> {
     let mut walk = Walk {
         read,
         set: ReadSet::default(),
@@ -85,14 +100,7 @@ pub fn walk(root: &str, read: &mut dyn FnMut(&str) -> Entry) -> Result<ReadSet, 
         trail: Vec::new(),
         done: BTreeSet::new(),
     };
-    let from = Reference {
-        path: root.to_owned(),
-        kind: Kind::Folder,
-        field: "spec.path".to_owned(),
-        file: String::new(),
-        line: 0,
-    };
-    walk.folder(&from);
+    starts.iter().for_each(|from| walk.folder(from));
     if walk.problems.is_empty() { Ok(walk.set) } else { Err(walk.problems) }
 }
 

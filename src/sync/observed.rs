@@ -1,14 +1,17 @@
 //! What the watches saw, kept small: identity, version, projection hash, health. An object comes in as a value and is dropped again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 
+use super::cel::pool::Pool;
 use super::fields::{is_autoscaled, projection_hash};
+use super::health::exprs::Rules;
 use super::health::{Health, assess, pod_trouble};
 use super::manner;
 use super::plan::Observed;
+use super::referred::Referred;
 use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE};
 use crate::object::{Gvk, ObjectKey};
 
@@ -28,6 +31,8 @@ pub struct Entry {
     pub selector: Option<BTreeMap<String, String>>,
     /// Its version; grows with every change.
     pub version: u64,
+    /// By whose rules it was judged ([`Rules::id`]); 0 by ours.
+    pub judged_by: u64,
 }
 
 #[derive(Default)]
@@ -50,6 +55,13 @@ struct Pods {
 pub struct Table {
     views: Mutex<HashMap<View, Listing>>,
     pods: Mutex<HashMap<View, Pods>>,
+    /// What GitSyncs refer to.
+    pub referred: Referred,
+    rules: Mutex<HashMap<Owner, Arc<Rules>>>,
+    /// The expressions in use.
+    pub pool: Pool,
+    /// Done when the rules of all GitSyncs are known.
+    pub learned: OnceLock<()>,
 }
 
 impl Table {
@@ -69,9 +81,34 @@ impl Table {
         gone.into_values().filter_map(|entry| entry.observed.owner).collect()
     }
 
+    /// By which rules an owner's objects are judged from now on, beside ours.
+    pub fn set_rules(&self, owner: &Owner, rules: Option<Arc<Rules>>) {
+        let mut all = lock(&self.rules);
+        match rules {
+            Some(rules) => all.insert(owner.clone(), rules),
+            None => all.remove(owner),
+        };
+    }
+
+    /// The rules of an owner.
+    pub fn rules(&self, owner: &Owner) -> Option<Arc<Rules>> {
+        lock(&self.rules).get(owner).cloned()
+    }
+
     /// An object was seen. Returns whom to wake: its owner when anything that matters changed, and its owner of before when it changed hands.
     pub fn see(&self, view: &View, object: &Value) -> Vec<Owner> {
-        let Some((key, entry)) = entry(object) else { return Vec::new() };
+        let rules = owner_of(object).and_then(|owner| self.rules(&owner));
+        self.put(view, object, rules.as_deref()).unwrap_or_default()
+    }
+
+    /// An object was seen that `by` waits for, though others make it. Returns whether that is news.
+    pub fn see_for(&self, view: &View, object: &Value, by: &Owner) -> bool {
+        self.put(view, object, self.rules(by).as_deref()).is_some()
+    }
+
+    /// Its owners of before and now; none when it is no news.
+    fn put(&self, view: &View, object: &Value, rules: Option<&Rules>) -> Option<Vec<Owner>> {
+        let (key, entry) = entry(object, rules)?;
         let mut views = lock(&self.views);
         let listing = views.entry(view.clone()).or_default();
         if let Some(shown) = &mut listing.relisted {
@@ -79,10 +116,10 @@ impl Table {
         }
         match listing.objects.get(&key) {
             // A reply to our own apply may overtake the watch: an older version is no news.
-            Some(before) if before.version > entry.version && before.observed.uid == entry.observed.uid => Vec::new(),
+            Some(before) if before.version > entry.version && before.observed.uid == entry.observed.uid => None,
             Some(before) if is_same(before, &entry) => {
                 listing.objects.insert(key, entry);
-                Vec::new()
+                None
             }
             before => {
                 let mut owners: Vec<Owner> =
@@ -90,14 +127,24 @@ impl Table {
                 owners.extend(entry.observed.owner.clone());
                 owners.dedup();
                 listing.objects.insert(key, entry);
-                owners
+                Some(owners)
             }
         }
     }
 
+    /// What is known of the one object of a view.
+    pub fn only(&self, view: &View) -> Option<Entry> {
+        lock(&self.views).get(view)?.objects.values().next().cloned()
+    }
+
+    /// A view has ended.
+    pub fn forget(&self, view: &View) {
+        lock(&self.views).remove(view);
+    }
+
     /// An object is gone, or lost its owner label. Returns whom to wake.
     pub fn gone(&self, view: &View, object: &Value) -> Option<Owner> {
-        let (key, entry) = entry(object)?;
+        let (key, entry) = entry(object, None)?;
         let mut views = lock(&self.views);
         let listing = views.get_mut(view)?;
         let is_older = listing.objects.get(&key).is_some_and(|now| now.version > entry.version);
@@ -169,7 +216,13 @@ fn is_same(before: &Entry, now: &Entry) -> bool {
     before.observed == now.observed && before.health == now.health
 }
 
-fn entry(object: &Value) -> Option<(ObjectKey, Entry)> {
+/// Whom the labels of an object name.
+fn owner_of(object: &Value) -> Option<Owner> {
+    let label = |name| Some(object.pointer("/metadata/labels")?.get(name)?.as_str()?.to_owned());
+    Some((label(OWNER_NAMESPACE)?, label(OWNER_NAME)?))
+}
+
+fn entry(object: &Value, rules: Option<&Rules>) -> Option<(ObjectKey, Entry)> {
     let gvk = Gvk::new(object.get("apiVersion")?.as_str()?, object.get("kind")?.as_str()?);
     let key = ObjectKey {
         group: gvk.group,
@@ -177,10 +230,10 @@ fn entry(object: &Value) -> Option<(ObjectKey, Entry)> {
         namespace: text(object, "/metadata/namespace"),
         name: object.pointer("/metadata/name")?.as_str()?.to_owned(),
     };
-    let labels = labels(object);
-    let owner = labels.get(OWNER_NAMESPACE).cloned().zip(labels.get(OWNER_NAME).cloned());
+    let owner = owner_of(object);
     let resource_version = text(object, "/metadata/resourceVersion");
-    let health = assess(object);
+    let health = assess(object, rules);
+    let judged_by = rules.map_or(0, |rules| rules.id(&key.group, &key.kind));
     let selector = (health != Health::Healthy).then(|| string_map(object.pointer("/spec/selector/matchLabels")));
     let observed = Observed {
         uid: text(object, "/metadata/uid"),
@@ -192,7 +245,8 @@ fn entry(object: &Value) -> Option<(ObjectKey, Entry)> {
     };
     // Resource versions are decimal numbers that grow (Kubernetes API conventions since 1.35, and before in fact).
     let version = resource_version.parse().unwrap_or(0);
-    Some((key, Entry { observed, health, selector: selector.filter(|selector| !selector.is_empty()), version }))
+    let selector = selector.filter(|selector| !selector.is_empty());
+    Some((key, Entry { observed, health, selector, judged_by, version }))
 }
 
 fn labels(object: &Value) -> BTreeMap<String, String> {
@@ -255,5 +309,35 @@ mod tests {
         assert_eq!(table.owned(&view, &owner()).len(), 1, "kept until the list is complete");
         assert_eq!(table.listed(&view), [owner()]);
         assert!(table.owned(&view, &owner()).is_empty());
+    }
+
+    #[test]
+    fn objects_are_judged_by_the_rules_of_whom_they_concern() {
+        let (table, view) = (Table::default(), "configmaps".to_owned());
+        let rules = |current: &str| {
+            let expr = serde_json::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "current": current}));
+            Rules::read(&[expr.unwrap()], &table.pool).unwrap()
+        };
+        let health = |table: &Table| table.only(&view).unwrap().health;
+        table.set_rules(&owner(), rules("data.k == 'x'"));
+        table.see(&view, &config_map("5", "x"));
+        assert_eq!((health(&table), table.only(&view).unwrap().judged_by == 0), (Health::Healthy, false));
+        assert_eq!(table.see(&view, &config_map("6", "y")), [owner()]);
+        assert_ne!(health(&table), Health::Healthy);
+        table.set_rules(&owner(), None);
+        assert_eq!(table.see(&view, &config_map("6", "y")), [owner()], "the same object, by other rules");
+        assert_eq!((health(&table), table.only(&view).unwrap().judged_by), (Health::Healthy, 0));
+
+        // Who waits for an object of others judges it by rules of its own.
+        let asker = ("shop".to_owned(), "asker".to_owned());
+        table.set_rules(&asker, rules("data.k == 'z'"));
+        let one = "one".to_owned();
+        assert!(table.see_for(&one, &config_map("7", "y"), &asker));
+        assert!(!table.see_for(&one, &config_map("8", "y"), &asker));
+        assert_ne!(table.only(&one).unwrap().health, Health::Healthy);
+        assert!(table.see_for(&one, &config_map("9", "z"), &asker));
+        assert_eq!(table.only(&one).unwrap().health, Health::Healthy);
+        table.forget(&one);
+        assert_eq!(table.only(&one), None);
     }
 }

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::{OWNER_NAME, OWNER_NAMESPACE};
+use crate::api::git_sync::CommonMetadata;
+use crate::api::{GitSync, OWNER_NAME, OWNER_NAMESPACE};
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
 use crate::sync::yaml;
 
@@ -35,6 +36,20 @@ pub struct Options {
     pub owner: (String, String),
     /// The namespace of all namespaced objects, whatever the files say.
     pub target_namespace: Option<String>,
+    /// Labels and annotations of all objects.
+    pub common_metadata: CommonMetadata,
+}
+
+impl Options {
+    /// What a GitSync says; without a namespace it is taken as one of `default`.
+    pub fn of(sync: &GitSync) -> Self {
+        let namespace = sync.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        Self {
+            owner: (namespace, sync.metadata.name.clone().unwrap_or_default()),
+            target_namespace: sync.spec.target_namespace.clone(),
+            common_metadata: sync.spec.common_metadata.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// Whether a file in a folder without a kustomization is read (as `kubectl apply -f FOLDER` chooses).
@@ -141,12 +156,8 @@ fn manifest(body: Value, file: &str, line: u32) -> Result<Manifest, String> {
         Some(Value::String(namespace)) => namespace,
         Some(other) => return Err(at(format!("metadata.namespace is {}; quote it", kind_of(other)))),
     };
-    if let Some(reason) = malformed(name) {
-        return Err(at(format!("metadata.name {name:?} {reason}")));
-    }
-    if !namespace.is_empty() && !is_namespace(namespace) {
-        return Err(at(format!("metadata.namespace {namespace:?} is no name of a namespace")));
-    }
+    // With a variable in it, it is looked at again when that has its value.
+    misnamed(name, namespace, |text| !text.contains("${")).map_err(at)?;
     for field in ["labels", "annotations"] {
         text_values(metadata.get(field)).map_err(|reason| at(format!("metadata.{field}{reason}")))?;
     }
@@ -158,6 +169,14 @@ fn manifest(body: Value, file: &str, line: u32) -> Result<Manifest, String> {
         name: name.to_owned(),
     };
     Ok(Manifest { gvk, key, body, file: file.to_owned(), line })
+}
+
+/// An object that was changed after it was read, with the identity that it has now.
+///
+/// # Errors
+/// When it is no object any more; the reason may quote it.
+pub(super) fn identified(body: Value, file: &str, line: u32) -> Result<Manifest, String> {
+    manifest(body, file, line)
 }
 
 /// A field that has to be text; YAML makes something else of `name: 12` and `name: on`.
@@ -190,6 +209,17 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }
+}
+
+/// What is wrong with those of name and namespace that are `chosen`.
+fn misnamed(name: &str, namespace: &str, chosen: impl Fn(&str) -> bool) -> Result<(), String> {
+    if let Some(reason) = malformed(name).filter(|_| chosen(name)) {
+        return Err(format!("metadata.name {name:?} {reason}"));
+    }
+    if !namespace.is_empty() && !is_namespace(namespace) && chosen(namespace) {
+        return Err(format!("metadata.namespace {namespace:?} is no name of a namespace"));
+    }
+    Ok(())
 }
 
 /// What no name may be in a path of the API, whatever the kind.
@@ -230,6 +260,11 @@ pub fn finish(rendered: Rendered, options: &Options, scope: &dyn Fn(&Gvk) -> Sco
         problems.push(Problem { file: String::new(), line: 0, reason });
     }
     for manifest in &mut manifests {
+        let named = misnamed(&manifest.key.name, &manifest.key.namespace, |text| text.contains("${"));
+        if let Err(reason) = named {
+            let reason = format!("{}: {reason}", manifest.gvk.kind);
+            problems.push(Problem { file: manifest.file.clone(), line: manifest.line, reason });
+        }
         let own = std::mem::take(&mut manifest.key.namespace);
         if scope(&manifest.gvk) == Scope::Namespaced {
             let own = Some(own).filter(|own| !own.is_empty());
@@ -243,7 +278,11 @@ pub fn finish(rendered: Rendered, options: &Options, scope: &dyn Fn(&Gvk) -> Sco
                 problems.push(Problem { file: manifest.file.clone(), line: manifest.line, reason });
             }
         }
-        mark(&mut manifest.body, &manifest.key.namespace, &[(OWNER_NAME, name), (OWNER_NAMESPACE, namespace)]);
+        place(&mut manifest.body, &manifest.key.namespace);
+        let CommonMetadata { labels, annotations } = &options.common_metadata;
+        mark(&mut manifest.body, "annotations", annotations.iter().map(|(key, value)| (key.as_str(), value)));
+        let labels = labels.iter().map(|(key, value)| (key.as_str(), value));
+        mark(&mut manifest.body, "labels", labels.chain([(OWNER_NAME, name), (OWNER_NAMESPACE, namespace)]));
     }
     // Stable, so that of equal objects the earlier file is the first.
     manifests.sort_by(|a, b| a.key.cmp(&b.key));
@@ -251,20 +290,25 @@ pub fn finish(rendered: Rendered, options: &Options, scope: &dyn Fn(&Gvk) -> Sco
     Rendered { manifests, problems }
 }
 
-/// Sets the namespace and the labels.
-fn mark(body: &mut Value, namespace: &str, labels: &[(&str, &String)]) {
+/// Sets the namespace.
+fn place(body: &mut Value, namespace: &str) {
     let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return };
     if namespace.is_empty() {
         metadata.shift_remove("namespace");
     } else {
         metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()));
     }
-    let entry = metadata.entry("labels").or_insert(Value::Null);
-    if !entry.is_object() {
-        *entry = Value::Object(Map::new());
-    }
-    for (label, value) in labels {
-        entry[*label] = Value::String((*value).clone());
+}
+
+/// Sets labels or annotations.
+fn mark<'a>(body: &mut Value, field: &str, entries: impl Iterator<Item = (&'a str, &'a String)>) {
+    let Some(Value::Object(metadata)) = body.get_mut("metadata") else { return };
+    for (key, value) in entries {
+        let entry = metadata.entry(field).or_insert(Value::Null);
+        if !entry.is_object() {
+            *entry = Value::Object(Map::new());
+        }
+        entry[key] = Value::String(value.clone());
     }
 }
 

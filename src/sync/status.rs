@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::plan::Plan;
 use crate::api::condition::{Reason, Verdict, conditions, counted};
-use crate::api::git_sync::{HealthStatus, Inventory, ObjectDrift, ObjectHealth};
+use crate::api::git_sync::{HealthStatus, Inventory, ObjectDrift, ObjectHealth, RevisionOutcome};
 use crate::api::{CONFIRM_PRUNE, GitSyncStatus};
 use crate::failure::Failure;
 use crate::object::ObjectKey;
 use crate::revision::Revision;
+use crate::sync::history::{self, Step};
 
 /// How many objects that others changed a status lists.
 const DRIFTED: usize = 20;
@@ -26,8 +27,10 @@ pub enum Outcome {
         revision: Revision,
         /// What is owned now.
         inventory: Inventory,
-        /// How the objects fare.
+        /// The objects that are not healthy; those that are waited for come first.
         health: Vec<ObjectHealth>,
+        /// How many of them are waited for.
+        waited: usize,
         /// How many objects there are.
         objects: usize,
         /// What still keeps it from being ready.
@@ -84,6 +87,33 @@ impl From<Failure> for Broken {
     }
 }
 
+/// The next list of revisions: `committed_at` is the time of the commit that was tried.
+pub fn history(
+    before: &GitSyncStatus,
+    outcome: &Result<Outcome, Broken>,
+    committed_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Vec<crate::api::git_sync::RevisionRecord> {
+    let (revision, outcome, message) = match outcome {
+        Ok(Outcome::Applied { revision, health, waited, waits, .. }) => match waits {
+            Waits::ForHealth => (revision, RevisionOutcome::Progressing, None),
+            Waits::InVain => (revision, RevisionOutcome::Failed, Some(in_vain(revision, &health[..*waited]))),
+            Waits::No if health.is_empty() => (revision, RevisionOutcome::Healthy, None),
+            Waits::No => (revision, RevisionOutcome::Applied, None),
+        },
+        Ok(Outcome::Staged { revision, health, waits: Waits::InVain, .. }) => {
+            (revision, RevisionOutcome::Failed, Some(in_vain(revision, health)))
+        }
+        Ok(Outcome::Staged { revision, .. }) => (revision, RevisionOutcome::Progressing, None),
+        Err(Broken { attempted: Some(revision), failure, .. }) => {
+            (revision, RevisionOutcome::Failed, Some(failure.message.clone()))
+        }
+        _ => return before.history.clone(),
+    };
+    let step = Step { revision, outcome, committed_at, message: message.as_deref() };
+    history::next(&before.history, step, now)
+}
+
 /// The next status; equal to the one before when nothing changed.
 pub fn next(
     before: &GitSyncStatus,
@@ -101,7 +131,7 @@ pub fn next(
             reason: Reason::Suspended,
             message: "suspended; nothing is applied, corrected or pruned".to_owned(),
         },
-        Ok(Outcome::Applied { revision, inventory, health, objects, waits, drifted }) => {
+        Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted }) => {
             status.last_attempted_revision = Some(revision.clone());
             status.last_applied_revision = Some(revision.clone());
             status.inventory = Some(inventory.clone());
@@ -111,7 +141,7 @@ pub fn next(
                 unhealthy: health.iter().take(LISTED).cloned().collect(),
             });
             status.drift = drifted.iter().take(DRIFTED).cloned().collect();
-            applied(revision, health, *objects, *waits, drifted)
+            applied(revision, &health[..*waited], *objects, *waits, drifted)
         }
         Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting }) => {
             status.last_attempted_revision = Some(revision.clone());
@@ -160,17 +190,7 @@ fn applied(
                 message: format!("applied {revision}; waiting for {}", few(&waiting)),
             }
         }
-        Waits::InVain => {
-            let mut failed: Vec<String> = health
-                .iter()
-                .filter(|h| h.status == "Failed")
-                .map(|h| format!("{}: {}", h.object, h.message))
-                .collect();
-            if failed.is_empty() {
-                failed = health.iter().map(|h| format!("{}: not healthy in time: {}", h.object, h.message)).collect();
-            }
-            Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, format!("applied {revision}; {}", few(&failed))))
-        }
+        Waits::InVain => Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, in_vain(revision, health))),
     }
 }
 
@@ -221,6 +241,17 @@ pub fn unconfirmed(plan: &Plan, revision: &Revision) -> Option<Failure> {
     })
 }
 
+/// What failed; when nothing did, what was not healthy in time.
+fn in_vain(revision: &Revision, health: &[ObjectHealth]) -> String {
+    let is_failed = |object: &&ObjectHealth| object.status == "Failed";
+    let mut failed: Vec<String> =
+        health.iter().filter(is_failed).map(|h| format!("{}: {}", h.object, h.message)).collect();
+    if failed.is_empty() {
+        failed = health.iter().map(|h| format!("{}: not healthy in time: {}", h.object, h.message)).collect();
+    }
+    format!("applied {revision}; {}", few(&failed))
+}
+
 /// The first three of a list, and how many more there are.
 pub fn few(items: &[String]) -> String {
     let mut text = items.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
@@ -228,4 +259,50 @@ pub fn few(items: &[String]) -> String {
         text.push_str(&format!(" and {} more", items.len() - 3));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(health: &[(&str, &str)], waited: usize, waits: Waits) -> Outcome {
+        let object = |(object, status): &(&str, &str)| ObjectHealth {
+            object: (*object).to_owned(),
+            status: (*status).to_owned(),
+            message: "is late".to_owned(),
+        };
+        Outcome::Applied {
+            revision: format!("main@sha1:{}", "a".repeat(40)).parse().unwrap(),
+            inventory: Inventory::default(),
+            health: health.iter().map(object).collect(),
+            waited,
+            objects: 3,
+            waits,
+            drifted: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(outcome: &Result<Outcome, Broken>, ready: (&str, &str), summary: &str, history: RevisionOutcome) {
+        let now = DateTime::from_timestamp(0, 0).unwrap();
+        let status = next(&GitSyncStatus::default(), outcome, Some(1), None, now);
+        let said = &status.conditions[0];
+        let message = said.message.replace(&format!("main@sha1:{}", "a".repeat(40)), "HEAD");
+        assert_eq!((said.status.as_str(), message.as_str()), ready);
+        assert_eq!(status.health.unwrap().summary, summary);
+        assert_eq!(super::history(&GitSyncStatus::default(), outcome, None, now)[0].outcome, history);
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told() {
+        use RevisionOutcome::{Applied, Failed, Healthy, Progressing};
+        let two = [("a", "Progressing"), ("b", "Progressing")];
+        check(&Ok(applied(&[], 0, Waits::No)), ("True", "applied HEAD: 3 objects"), "3/3", Healthy);
+        check(&Ok(applied(&two, 0, Waits::No)), ("True", "applied HEAD: 3 objects"), "1/3", Applied);
+        check(&Ok(applied(&two, 1, Waits::ForHealth)), ("Unknown", "applied HEAD; waiting for a"), "1/3", Progressing);
+        let late = "applied HEAD; a: not healthy in time: is late";
+        check(&Ok(applied(&two, 1, Waits::InVain)), ("False", late), "1/3", Failed);
+        let failed = [("a", "Progressing"), ("b", "Failed")];
+        check(&Ok(applied(&failed, 2, Waits::InVain)), ("False", "applied HEAD; b: is late"), "1/3", Failed);
+    }
 }

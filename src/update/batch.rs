@@ -39,6 +39,8 @@ pub struct Batch {
     pub holding: Holding,
     /// What became of the pull request.
     pub proposal: Proposal,
+    /// The repository, as the status names it.
+    pub repository: Option<String>,
     /// A push that the status does not tell of yet.
     pub earlier: Option<Earlier>,
 }

@@ -64,6 +64,16 @@ pub struct Seen<'a> {
     pub recorded: &'a [Recorded],
     /// The value at each parent, the branch's own first.
     pub before: &'a [Option<String>],
+    /// Of a merge, the value at each merge base of its parents; empty for others, and where that is not known.
+    pub bases: &'a [Option<String>],
+}
+
+impl Seen<'_> {
+    /// Whether a merge left out what one of its parents had made of the value, as `git merge` by itself never does.
+    fn drops(&self, value: &str) -> bool {
+        let is_it = |other: &Option<String>| other.as_deref() == Some(value);
+        !self.bases.is_empty() && self.before.iter().any(is_it) && !self.bases.iter().any(is_it)
+    }
 }
 
 /// A look at a value's past, from the head back.
@@ -78,8 +88,12 @@ pub struct Search<'a> {
     gap: Option<Cause>,
     /// Who made the value at the head.
     mover: Option<Cause>,
+    /// The value from which a person made it.
+    from: Option<String>,
     /// The commits of tagboat that went back and forth between the choice and the value at the head.
     rounds: Vec<Cause>,
+    /// Whether a step of ours was reached.
+    is_answered: bool,
     held: Option<HoldStatus>,
 }
 
@@ -87,17 +101,35 @@ impl<'a> Search<'a> {
     /// Begins at the head. `changes` are what the status says that we wrote last.
     pub fn new(asked: &'a Asked, changes: &'a [ChangeStatus]) -> Self {
         let wrote = changes.iter().find(|change| asked.is_of(change)).map(|change| change.new.as_str());
-        Self { asked, wrote, value: asked.now.clone(), gap: None, mover: None, rounds: Vec::new(), held: None }
+        Self {
+            asked,
+            wrote,
+            value: asked.now.clone(),
+            gap: None,
+            mover: None,
+            from: None,
+            rounds: Vec::new(),
+            is_answered: false,
+            held: None,
+        }
     }
 
     /// Looks at the next older commit that changed the file. Returns the parent to go on with; nothing when all is known.
     ///
-    /// A merge that has the value of one of its parents changed nothing. Of a step from one value to another:
+    /// A merge that has the value of one of its parents changed nothing, unless it dropped the choice that the other one had made
+    /// of it: as by `git merge -s ours`, or of two sides of a conflict. Of a step from one value to another:
     /// - one of ours ends the search: what lies below it we have answered. But one away from the choice may be that of another
     ///   tagboat, whose policy has this one's name: when it goes back and forth, nobody writes;
     /// - a person's step away from the choice holds it, whoever had written that;
-    /// - a person's step away from what we wrote may hold by [`OnRevert::Hold`], or as a step forward.
+    /// - a person's step away from what we wrote may hold by [`OnRevert::Hold`], or as a step forward; where we wrote nothing, a
+    ///   step forward holds too.
     pub fn see(&mut self, seen: &Seen<'_>) -> Option<usize> {
+        let Asked { choice, .. } = self.asked;
+        if self.gap.is_none() && self.rounds.is_empty() && seen.drops(choice) {
+            let how = format!("moved from {} to {} in a merge", shown(choice), shown(&self.value));
+            self.held = Some(self.asked.held(&seen.cause, how));
+            return None;
+        }
         let same = seen.before.iter().position(|before| before.as_ref() == Some(&self.value));
         if same.is_some() {
             self.gap = None;
@@ -131,7 +163,11 @@ impl<'a> Search<'a> {
             self.held = Some(self.asked.held(&cause, how));
             return None;
         }
-        self.mover.get_or_insert(cause);
+        if self.mover.is_none() {
+            let is_person = !seen.recorded.iter().any(|recorded| self.is_of_another(recorded));
+            self.from = is_person.then(|| before.clone());
+            self.mover = Some(cause);
+        }
         if self.wrote == Some(before) {
             self.reach_ours(before);
             return None;
@@ -140,9 +176,19 @@ impl<'a> Search<'a> {
         Some(side)
     }
 
-    /// What was found: why the choice is not written, if it isn't.
-    pub fn held(self) -> Option<HoldStatus> {
-        self.held
+    /// What was found: why the choice is not written, if it isn't. `is_newer` says whether the policy orders a value as newer than
+    /// the one at the head.
+    ///
+    /// Where nothing of ours was found, a person's last step holds if it was one forward, to a value that is newer than the choice.
+    /// A value that was there from the beginning is nobody's step.
+    pub fn held(self, is_newer: &dyn Fn(&str) -> bool) -> Option<HoldStatus> {
+        let Self { asked, wrote, held, mover, from, is_answered, .. } = self;
+        let is_open = held.is_none() && !is_answered && asked.is_newer;
+        match mover.zip(from).filter(|_| is_open) {
+            // What a squash without trailers brought in is ours as well.
+            Some((mover, from)) if wrote != Some(&asked.now) && !is_newer(&from) => Some(asked.forward(&mover)),
+            _ => held,
+        }
     }
 
     fn is_in(&self, recorded: &Recorded) -> bool {
@@ -186,6 +232,7 @@ impl<'a> Search<'a> {
 
     /// We wrote `value`; all steps since were a person's.
     fn reach_ours(&mut self, value: &str) {
+        self.is_answered = true;
         let Some(mover) = &self.mover else { return };
         let now = &self.asked.now;
         if self.asked.on_revert == OnRevert::Hold {
@@ -193,7 +240,7 @@ impl<'a> Search<'a> {
                 self.asked.held(mover, format!("moved from {} to {}, and onRevert is Hold,", shown(value), shown(now))),
             );
         } else if self.asked.is_newer {
-            self.held = Some(self.asked.held(mover, format!("moved forward to {now}")));
+            self.held = Some(self.asked.forward(mover));
         }
     }
 }
@@ -212,6 +259,10 @@ impl Asked {
     fn is_of(&self, change: &ChangeStatus) -> bool {
         let Place { policy, field, .. } = &self.place;
         change.file == self.file && change.policy == *policy && change.field == field.to_string()
+    }
+
+    fn forward(&self, cause: &Cause) -> HoldStatus {
+        self.held(cause, format!("moved forward to {}", self.now))
     }
 
     fn held(&self, cause: &Cause, how: String) -> HoldStatus {

@@ -7,11 +7,12 @@ use chrono::{DateTime, Utc};
 
 use super::edit::Change;
 use super::trailers::{self, Recorded};
-use crate::api::image_update::{HoldStatus, PullRequestProvider, PullRequestState, PullRequestStatus};
+use crate::api::image_update::{HoldStatus, ProposalStatus, PullRequestProvider, PullRequestState, PullRequestStatus};
 use crate::failure::Failure;
 use crate::pull_request::{PullRequest, State};
 use crate::revision::CommitId;
 
+pub mod left;
 pub mod said;
 pub mod text;
 
@@ -28,6 +29,10 @@ pub struct Proposal {
     pub request: Option<PullRequestStatus>,
     /// Why the request could not be brought up to date, although what is below it was done.
     pub failure: Option<Failure>,
+    /// Where proposals still are or may be, once what was left behind is dealt with.
+    pub places: Option<Vec<ProposalStatus>>,
+    /// What became of those that were left behind, for events.
+    pub notes: Vec<String>,
 }
 
 /// A value that a person said no to, by closing the newest request that had it.
@@ -100,6 +105,12 @@ pub fn refused(requests: &[PullRequest], is_cut: bool, told: &[HoldStatus]) -> V
         }
     }
     found
+}
+
+/// Adds to the newest requests the older ones that were listed before: those that the list no longer reaches.
+pub fn add_older(now: &mut Vec<PullRequest>, before: &[PullRequest]) {
+    let Some(oldest) = now.iter().map(|request| request.number).min() else { return };
+    now.extend(before.iter().filter(|request| request.number < oldest).cloned());
 }
 
 /// The request that waits: the newest one, if several do.

@@ -1,8 +1,10 @@
 //! What a run did × the status before → the next status of an ImageUpdate.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
 
 use super::batch::{Batch, TEMPLATE};
 use super::proposal;
@@ -87,6 +89,28 @@ pub fn rests_until(last: Option<DateTime<Utc>>, interval: Duration, now: DateTim
     Some(until).filter(|until| now < *until && *until - now <= interval)
 }
 
+/// How a status names the repository with this URL, which may hold a password.
+pub fn repository(url: &str) -> String {
+    hex::encode(&Sha256::digest(url)[..8])
+}
+
+/// What a status says of this repository. Commits of another one are neither lost here nor ours.
+pub fn here<'s>(status: &'s ImageUpdateStatus, repository: &str) -> Cow<'s, ImageUpdateStatus> {
+    if status.observed_repository.as_deref().is_none_or(|observed| observed == repository) {
+        return Cow::Borrowed(status);
+    }
+    Cow::Owned(ImageUpdateStatus {
+        observed_revision: None,
+        last_push_commit: None,
+        last_push_branch: None,
+        last_changes: Vec::new(),
+        holds: Vec::new(),
+        proposals: Vec::new(),
+        pull_request: None,
+        ..status.clone()
+    })
+}
+
 /// The next status; equal to the one before when nothing changed.
 pub fn next(
     before: &ImageUpdateStatus,
@@ -95,7 +119,9 @@ pub fn next(
     requested_at: Option<String>,
     now: DateTime<Utc>,
 ) -> ImageUpdateStatus {
-    let mut status = before.clone();
+    let seen_in = outcome.as_ref().ok().and_then(Outcome::batch).and_then(|batch| batch.repository.as_deref());
+    let mut status = seen_in.map_or(Cow::Borrowed(before), |repository| here(before, repository)).into_owned();
+    status.observed_repository = seen_in.map(str::to_owned).or(status.observed_repository);
     let verdict = match outcome {
         Ok(Outcome::Waiting { .. } | Outcome::Unchanged) => return status,
         Ok(Outcome::Suspended) => {
@@ -166,6 +192,9 @@ fn seen(status: &mut ImageUpdateStatus, batch: &Batch) -> Verdict {
     status.released = holding.used.iter().chain(&holding.waiting).take(LISTED).cloned().collect();
     status.last_handled_release.clone_from(&holding.release);
     status.pull_request.clone_from(&batch.proposal.request);
+    if let Some(places) = &batch.proposal.places {
+        status.proposals.clone_from(places);
+    }
     if let Some(failure) = &batch.proposal.failure {
         return Verdict::Failed(failure.clone());
     }

@@ -10,9 +10,11 @@ use libtest_mimic::Trial;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tagboat::api::ImagePolicy;
 use tagboat::api::condition::Reason;
+use tagboat::api::image_update::PullRequestState;
+use tagboat::api::{ConfigRepo, ImagePolicy};
 
+use crate::proposals::project::Project;
 use crate::setup::*;
 use crate::support::registry::Registry;
 use crate::support::tagboat::Tagboat;
@@ -29,6 +31,7 @@ pub fn trials() -> Vec<Trial> {
         trial("announced: a webhook that was lost", a_webhook_that_was_lost),
         trial("announced: signed by HMAC", signed_by_hmac),
         trial("announced: a Secret that will not do", a_secret_that_will_not_do),
+        trial("announced: a Git host's own webhooks", a_git_hosts_own_webhooks),
     ]
 }
 
@@ -241,4 +244,38 @@ async fn a_secret_that_will_not_do(world: World) {
     world.secret("hook", "Opaque", json!({"token": TOKEN})).await;
     request::<ImagePolicy>(&world, "app", "and again").await;
     hook(&world, &tagboat).await;
+}
+
+/// Gitea, for real: a push and a person's answer to a pull request are seen at once, although nobody asks for an hour.
+async fn a_git_hosts_own_webhooks(world: World) {
+    world.push("app", &["1.0.0", "1.1.0"]).await;
+    let project = Project::new(&world, &[("app.yaml", &marked(&world, "app", "1.0.0"))], "").await;
+    world.secret("hook", "Opaque", json!({"token": TOKEN})).await;
+    let webhook = "webhook: {type: gitea, secretRef: {name: hook}}";
+    let url = &project.repo.url;
+    let spec = format!("{{url: '{url}', interval: 1h, secretRef: {{name: git}}, {webhook}}}");
+    apply(&world, "ConfigRepo", "fleet", &spec).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    let tagboat = world.tagboat().await;
+    let path = wait_for(&world.api::<ConfigRepo>(), "fleet", "a webhook's path", SOON, |repo| {
+        repo?.status.as_ref()?.webhook_path.clone()
+    })
+    .await;
+    project.gitea.announce(&project.repo, &format!("{}{path}", tagboat.url), TOKEN).await;
+    project.proposed("1.1.0").await;
+    project.shown(1, PullRequestState::Open).await;
+
+    let head = project.commit(&[("README.md", "main moves\n")], "main moves");
+    wait_for(&world.api::<ConfigRepo>(), "fleet", "the new head", SOON, |repo| {
+        let revision = repo?.status.as_ref()?.revision.clone()?;
+        (revision.commit.as_str() == head).then_some(())
+    })
+    .await;
+    project.proposed("1.1.0").await;
+    project.set(1, "closed").await;
+    project.status("1 held", |status| status.holds.len() == 1).await;
+
+    // Who does not know the token wakes nobody.
+    let news = json!({"ref": "refs/heads/main", "repository": {"full_name": "somebody/fleet"}});
+    assert_eq!(answer(post(&format!("{}{path}", tagboat.url), &news)).await.0, StatusCode::NOT_FOUND);
 }

@@ -10,7 +10,7 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 17] = [
+const JOINTS: [&str; 21] = [
     "context",
     "signing",
     "authenticating",
@@ -21,10 +21,14 @@ const JOINTS: [&str; 17] = [
     "pushing",
     "proposing",
     "rendering",
+    "referring",
+    "awaiting",
     "observing",
     "applying",
+    "concluding",
     "finalizing",
     "leading",
+    "listening",
     "run",
     "cli",
     "clock",

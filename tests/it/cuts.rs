@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use libtest_mimic::Trial;
+use tagboat::api::condition::Reason;
 use tagboat::api::{ImagePolicy, ImageUpdate};
 
 use crate::setup::*;
@@ -27,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         trial("cuts: each call of a running controller's bump", |world| sweep(world, Life::Runs, false)),
         trial("cuts: a push that arrives after its sender's death", a_push_arrives_late),
         trial("cuts: two controllers and no lead", two_controllers),
+        trial("cuts: two controllers, one of which scanned before", one_is_behind),
     ]
 }
 
@@ -68,11 +70,17 @@ impl Lane {
         let url = cutter.git(&world, &repo.url);
         apply(&world, "ConfigRepo", "fleet", &format!("{{url: '{url}', interval: 1s, secretRef: {{name: git}}}}"))
             .await;
-        let spec = format!("{{image: '{image}', insecure: true, interval: 1s, {NEWEST}}}");
-        apply(&world, "ImagePolicy", "app", &spec).await;
         image_update(&world, "batchWindow: 10ms").await;
         let launch = cutter.launch(world.launch());
-        Self { world, cutter, repo, launch, tag: 0 }
+        let lane = Self { world, cutter, repo, launch, tag: 0 };
+        lane.scans_every("1s").await;
+        lane
+    }
+
+    async fn scans_every(&self, interval: &str) {
+        let image = self.cutter.image(&self.world, "app");
+        let spec = format!("{{image: '{image}', insecure: true, interval: {interval}, {NEWEST}}}");
+        apply(&self.world, "ImagePolicy", "app", &spec).await;
     }
 
     /// One tag more in the registry.
@@ -289,4 +297,21 @@ async fn two_controllers(world: World) {
         first.kill9().await;
         first = second;
     }
+}
+
+/// The first one would take back what the second one, which scanned later, has chosen and written.
+async fn one_is_behind(world: World) {
+    let mut lane = Lane::new(world).await;
+    lane.scans_every("1h").await;
+    let _first = lane.launch.start().await;
+    chosen(&lane.world, "app", "1.0.0").await;
+    ready::<ImageUpdate>(&lane.world, "fleet", "True", Reason::Succeeded).await;
+    lane.next().await;
+    lane.fresh();
+    let _second = lane.launch.start().await;
+    lane.done().await;
+    let polls = lane.repo.requests().len();
+    asked("the branch", polls + 10, || lane.repo.requests().len()).await;
+    lane.done().await;
+    lane.check("a choice that one of them had not scanned");
 }

@@ -184,7 +184,7 @@ fn whole(mut object: Value) -> Value {
     let kind = object["kind"].clone();
     let spec = object["spec"].as_object_mut().expect("a kind and a spec");
     match kind.as_str() {
-        Some("ImageUpdate") => drop(spec.entry("configRepoRef").or_insert(json!({"name": "fleet"}))),
+        Some("ImageUpdate" | "GitSync") => drop(spec.entry("configRepoRef").or_insert(json!({"name": "fleet"}))),
         Some("ImagePolicy") => {
             spec.entry("image").or_insert(json!("registry.example.com/acme/app"));
             spec.entry("policy").or_insert(json!({"semver": {"range": "*"}}));

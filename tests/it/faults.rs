@@ -30,6 +30,7 @@ pub fn trials() -> Vec<Trial> {
         trial("faults: clocks that are wrong", clocks_that_are_wrong),
         trial("faults: two policies for one value", two_policies_for_one_value),
         trial("faults: a data folder that is damaged anywhere", disk::damaged),
+        trial("faults: a pack that is cut in place", disk::cut_in_place),
         trial("faults: a disk that is full", disk::full),
         trial("faults: a data folder that cannot be", disk::nowhere),
         trial("faults: files and folders beyond the limits", content::beyond_the_limits),
@@ -115,12 +116,15 @@ async fn a_protected_branch(world: World) {
 
 /// A newer value stays, the same one is not written twice, and the other app's bump goes in all the same.
 async fn the_same_line(world: World) {
-    world.push("app", &["1.0.0"]).await;
-    world.push("web", &["1.0.0"]).await;
-    let text = |app: &str, web: &str| format!("{}{}", marked(&world, "app", app), marked(&world, "web", web));
-    let repo = world.repo("fleet", &[(FILE, &text("1.0.0", "1.0.0"))]);
+    // What is kept at `db` was never written by anybody but the person.
+    let all = ["app", "web", "db"];
+    for app in all {
+        world.push(app, &["1.0.0"]).await;
+    }
+    let text = |tags: [&str; 3]| all.iter().zip(tags).map(|(app, tag)| marked(&world, app, tag)).collect::<String>();
+    let repo = world.repo("fleet", &[(FILE, &text(["1.0.0"; 3]))]);
     config_repo(&world, &repo).await;
-    for app in ["app", "web"] {
+    for app in all {
         image_policy(&world, app, app, NEWEST).await;
     }
     image_update(&world, "batchWindow: 2s").await;
@@ -130,28 +134,31 @@ async fn the_same_line(world: World) {
     for app in ["app", "web"] {
         world.push(app, &["1.0.1"]).await;
     }
-    in_git(&repo, FILE, &text("1.0.1", "1.0.1")).await;
+    in_git(&repo, FILE, &text(["1.0.1", "1.0.1", "1.0.0"])).await;
     for (n, tag, person) in [(1, "1.1.0", "2.0.0"), (2, "2.1.0", "2.1.0")] {
         cutter.plan("git push", Point::Before, Act::Hold);
-        world.push("app", &[tag]).await;
-        world.push("web", &[tag]).await;
-        for policy in ["app", "web"] {
+        for app in all {
+            world.push(app, &[tag]).await;
+        }
+        for policy in all {
             chosen(&world, policy, tag).await;
         }
         cutter.meets(n).await;
         let before = repo.file_at_head(FILE).unwrap();
-        let (_, web) = before.split_once('\n').unwrap();
-        repo.commit(&[(FILE, &format!("{}{web}", marked(&world, "app", person)))], "we need this now");
+        let web = before.lines().nth(1).unwrap();
+        let (app, db) = (marked(&world, "app", person), marked(&world, "db", person));
+        repo.commit(&[(FILE, &format!("{app}{web}\n{db}"))], "we need this now");
         cutter.let_go();
-        in_git(&repo, FILE, &text(person, tag)).await;
+        in_git(&repo, FILE, &text([person, tag, person])).await;
         let update = seen(&world, &repo).await;
-        assert_eq!(update.status.unwrap().holds.len(), usize::from(person != tag));
+        assert_eq!(update.status.unwrap().holds.len(), if person == tag { 0 } else { 2 });
     }
     let of = |policy: &str| {
         let log = bumps(&repo.log()).into_iter().rev();
         log.filter(|bump| bump.policy.ends_with(policy)).map(|bump| bump.new).collect::<Vec<_>>()
     };
     assert_eq!(of(":app"), [format!("{}:1.0.1", world.image("app"))]);
+    assert!(of(":db").is_empty());
     let web = ["1.0.1", "1.1.0", "2.1.0"].map(|tag| format!("{}:{tag}", world.image("web")));
     assert_eq!(of(":web"), web);
     assert!(!tagboat.log().contains("panicked"));

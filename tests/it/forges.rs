@@ -1,16 +1,16 @@
-//! The API of a real Gitea: the whole life of a pull request, a fork that has the same branch, a person who closes one, and one that
-//! Gitea merges as soon as its check is good.
+//! The API of a real Gitea: the whole life of a pull request, more than a page of them, a fork that has the same branch, a person who
+//! closes one, and one that Gitea merges as soon as its check is good.
 
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tagboat::forge::{Error, Forge, Login, MergeMethod, Provider, Request, State, Wanted};
+use tagboat::forge::{ALL_REQUESTS, Error, Forge, Login, MergeMethod, Provider, REQUESTS, Request, State, Wanted};
 use tagboat::reach::Way;
 
 use crate::support::git::BRANCH;
-use crate::support::gitea::Gitea;
+use crate::support::gitea::{Gitea, PAGE};
 use crate::support::registry::LOGIN;
 use crate::support::wait::eventually;
 use crate::support::{bare_trial, gitea_host};
@@ -20,6 +20,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub fn trials() -> Vec<Trial> {
     vec![
         bare_trial("forges: the life of a pull request", the_life_of_a_request),
+        bare_trial("forges: page after page", page_after_page),
         bare_trial("forges: a fork and a person", a_fork_and_a_person),
         bare_trial("forges: merged by itself", merged_by_itself),
         bare_trial("forges: refusals in Gitea's words", refusals),
@@ -74,7 +75,7 @@ fn wanted(labels: &[String]) -> Wanted<'_> {
 }
 
 async fn list(forge: &Forge) -> Vec<Request> {
-    forge.requests("bump", BRANCH).await.unwrap()
+    forge.requests("bump", BRANCH, REQUESTS).await.unwrap()
 }
 
 async fn the_life_of_a_request() {
@@ -107,6 +108,22 @@ async fn the_life_of_a_request() {
 
     let again = forge.open(&wanted(&[])).await.unwrap();
     assert_eq!(list(&forge).await.iter().map(|request| request.number).collect::<Vec<_>>(), [again.number, 1]);
+}
+
+async fn page_after_page() {
+    let gitea = gitea_host().await;
+    let url = repository(gitea, "forge-pages").await;
+    let forge = forge(gitea, &url, "pages").await;
+    for _ in 0..PAGE + 2 {
+        let opened = forge.open(&wanted(&[])).await.unwrap();
+        forge.close(&opened, "no").await.unwrap();
+    }
+    let numbers = async |most: usize| {
+        let found = forge.requests("bump", BRANCH, most).await.unwrap();
+        found.iter().map(|request| request.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(REQUESTS).await, (3..=12).rev().collect::<Vec<_>>(), "one page will do");
+    assert_eq!(numbers(ALL_REQUESTS).await, (1..=12).rev().collect::<Vec<_>>());
 }
 
 async fn a_fork_and_a_person() {
@@ -164,11 +181,11 @@ async fn refusals() {
     let url = repository(gitea, "forge-words").await;
     let none =
         forge_with(&url.replace("fleet", "none"), Login::Basic { username: LOGIN.0.into(), password: LOGIN.1.into() });
-    let error = none.requests("bump", BRANCH).await.unwrap_err();
+    let error = none.requests("bump", BRANCH, REQUESTS).await.unwrap_err();
     assert!(matches!(error, Error::Refused { status: 404, .. }) && error.needs_user(), "{error}");
     let stranger = forge_with(&url, Login::Token("of-nobody".into()));
-    for error in [stranger.requests("bump", BRANCH).await.unwrap_err(), stranger.open(&wanted(&[])).await.unwrap_err()]
-    {
+    let listed = stranger.requests("bump", BRANCH, REQUESTS).await.unwrap_err();
+    for error in [listed, stranger.open(&wanted(&[])).await.unwrap_err()] {
         assert!(matches!(error, Error::Refused { status: 401, .. }) && error.needs_user(), "{error}");
         assert!(!error.to_string().contains("of-nobody"), "{error}");
     }

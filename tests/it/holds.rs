@@ -26,6 +26,9 @@ pub fn trials() -> Vec<Trial> {
         trial("holds: tagboat release", tagboat_release),
         trial("holds: each place for itself", each_place_for_itself),
         trial("holds: a step forward by hand", a_step_forward_by_hand),
+        trial("holds: a step forward from a value of nobody's", a_step_forward_from_nobodys),
+        trial("holds: a merge that drops the bump", a_merge_that_drops_the_bump),
+        trial("holds: another repository is no rewritten branch", another_repository),
         trial("holds: a target that was put in and taken out", a_target_taken_out),
     ]
 }
@@ -272,6 +275,86 @@ async fn a_step_forward_by_hand(world: World) {
     world.push("app", &["1.6.0"]).await;
     in_git(&repo, "app.yaml", ":1.6.0 ").await;
     held(&world, &repo, 0).await;
+}
+
+/// Nothing here was ever written by the controller before the end.
+async fn a_step_forward_from_nobodys(world: World) {
+    world.push("app", &["1.0.0"]).await;
+    let file = |tag: &str| marked(&world, "app", tag);
+    // Where a value stands from the beginning, it is no decision.
+    let repo = world.repo("fleet", &[("app.yaml", &file("1.0.0")), ("new.yaml", &file("3.0.0"))]);
+    config_repo(&world, &repo).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    image_update(&world, "batchWindow: 10ms").await;
+    let tagboat = world.tagboat().await;
+    in_git(&repo, "new.yaml", ":1.0.0 ").await;
+    let forward = repo.commit(&[("app.yaml", &file("1.5.0"))], "we need this now");
+    let holds = held(&world, &repo, 1).await;
+    assert_eq!((holds[0].commit.as_str(), holds[0].value.clone()), (forward.as_str(), value(&world, "1.0.0")));
+    world.push("app", &["1.2.0"]).await;
+    in_git(&repo, "new.yaml", ":1.2.0 ").await;
+    let hold = held(&world, &repo, 1).await.remove(0);
+    assert_eq!((hold.value.as_str(), hold.file.as_str()), (&*value(&world, "1.2.0"), "app.yaml"));
+    assert!(hold.reason.starts_with("moved forward to "), "{}", hold.reason);
+    // The same with nothing but the history.
+    tagboat.kill9().await;
+    world.api::<ImageUpdate>().delete("fleet", &Default::default()).await.unwrap();
+    image_update(&world, "batchWindow: 10ms").await;
+    let _tagboat = world.tagboat().await;
+    assert_eq!(held(&world, &repo, 1).await[0].commit.as_str(), forward);
+    assert_eq!(repo.file_at_head("app.yaml").unwrap(), file("1.5.0"));
+    world.push("app", &["1.6.0"]).await;
+    in_git(&repo, "app.yaml", ":1.6.0 ").await;
+    held(&world, &repo, 0).await;
+}
+
+/// A merge of two commits with the tree of the first, which becomes the head; its id.
+fn merged(repo: &Repo, one: &str, other: &str, tree: &str) -> String {
+    let tree = format!("{tree}^{{tree}}");
+    let id = git_says(repo, &["commit-tree", &tree, "-p", one, "-p", other, "-m", "merge it"]);
+    git_says(repo, &["update-ref", "refs/heads/main", &id]);
+    id
+}
+
+async fn a_merge_that_drops_the_bump(world: World) {
+    let (repo, _tagboat, bump) = bumped(&world, "").await;
+    let base = git_says(&repo, &["rev-parse", "main~1"]);
+    // A stale branch that main is merged into, and main goes on from there: nothing was dropped.
+    let stale = git_says(&repo, &["commit-tree", &format!("{base}^{{tree}}"), "-p", &base, "-m", "stale"]);
+    let head = merged(&repo, &stale, &bump, &bump);
+    world.push("app", &["1.2.0"]).await;
+    in_git(&repo, "app.yaml", ":1.2.0 ").await;
+    held(&world, &repo, 0).await;
+    // The same branch, by `git merge -s ours`.
+    let bump = repo.head();
+    let dropped = merged(&repo, &stale, &bump, &stale);
+    let holds = held(&world, &repo, 1).await;
+    assert_eq!((holds[0].commit.as_str(), holds[0].value.clone()), (dropped.as_str(), value(&world, "1.2.0")));
+    assert!(holds[0].reason.contains("in a merge by A Person"), "{}", holds[0].reason);
+    assert_eq!((repo.head(), repo.log().iter().any(|commit| commit.id == head)), (dropped, true));
+    world.push("app", &["1.3.0"]).await;
+    in_git(&repo, "app.yaml", ":1.3.0 ").await;
+    held(&world, &repo, 0).await;
+}
+
+async fn another_repository(world: World) {
+    let (_repo, tagboat, _) = bumped(&world, "").await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    let other = world.repo("other", &[("app.yaml", &marked(&world, "app", "1.0.0"))]);
+    config_repo(&world, &other).await;
+    in_git(&other, "app.yaml", ":1.1.0 ").await;
+    held(&world, &other, 0).await;
+    // The same while the controller is away.
+    tagboat.kill9().await;
+    let third = world.repo("third", &[("app.yaml", &marked(&world, "app", "1.0.0"))]);
+    config_repo(&world, &third).await;
+    let _tagboat = world.tagboat().await;
+    in_git(&third, "app.yaml", ":1.1.0 ").await;
+    held(&world, &third, 0).await;
+    // In this one it is a rewritten branch.
+    let base = git_says(&third, &["rev-parse", "main~1"]);
+    git_says(&third, &["update-ref", "refs/heads/main", &base]);
+    assert!(held(&world, &third, 1).await[0].reason.contains("the branch was rewritten"));
 }
 
 async fn a_target_taken_out(world: World) {

@@ -28,8 +28,10 @@ mod forges;
 mod gates;
 mod generated;
 mod holds;
+mod health;
 mod hooked;
 mod hostile;
+mod installing;
 mod kustomizations;
 mod leaders;
 mod lists;
@@ -37,6 +39,7 @@ mod loop_one;
 mod manners;
 mod objects;
 mod outages;
+mod overlays;
 mod parts_work;
 mod policies;
 mod private;
@@ -54,6 +57,7 @@ mod story;
 mod tenants;
 mod transports;
 mod treatments;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -112,6 +116,7 @@ fn run_tests() -> ExitCode {
         faults::trials(),
         holds::trials(),
         proposals::trials(),
+        health::trials(),
         hostile::trials(),
         objects::trials(),
         drift::trials(),
@@ -119,7 +124,10 @@ fn run_tests() -> ExitCode {
         treatments::trials(),
         hooked::trials(),
         kustomizations::trials(),
+        variables::trials(),
+        overlays::trials(),
         tenants::trials(),
+        installing::trials(),
         outages::trials(),
         leaders::trials(),
         transports::trials(),

@@ -1,6 +1,8 @@
 //! Proposals: one branch, rebuilt on its base, and one pull request at a real Gitea, whatever people, restarts and cut connections do.
 
-mod project;
+mod leaving;
+mod logins;
+pub mod project;
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -28,7 +30,12 @@ pub fn trials() -> Vec<Trial> {
         trial("proposals: the api fails", the_api_fails),
         trial("proposals: words, labels and merges by the host", words_labels_and_merges),
         trial("proposals: a person's commit on the branch stays", a_persons_commit_stays),
+        trial("proposals: the host merges the base into the branch", the_host_merges_the_base),
+        trial("proposals: another branch, and none", leaving::another_branch_and_none),
         trial("proposals: one branch for one ImageUpdate", one_branch_for_one),
+        trial("proposals: two controllers and no lead", two_controllers),
+        trial("proposals: git over ssh and a token for the api", logins::git_over_ssh),
+        trial("proposals: the api as a github app", logins::a_github_app),
     ]
 }
 
@@ -380,6 +387,66 @@ async fn a_persons_commit_stays(world: World) {
     project.push(&format!(":refs/heads/{PROPOSAL}"));
     world.push("app", &["1.3.0"]).await;
     project.proposed("1.3.0").await;
+}
+
+/// A person presses "Update branch".
+async fn the_host_merges_the_base(world: World) {
+    let (project, title) = project(&world, "", "").await;
+    let tagboat = world.tagboat().await;
+    project.listed(&[&format!("1 open {title} 1.1.0")]).await;
+    let first = project.proposed("1.1.0").await;
+    project.shown(1, PullRequestState::Open).await;
+    tagboat.kill9().await;
+    let mut merged = first;
+    for n in 0..2 {
+        project.commit(&[("README.md", &format!("{n}\n"))], "main moves");
+        eventually("the host to merge", SOON, || async {
+            // It takes note of a push a little later.
+            let _ = project.answer(Method::POST, "pulls/1/update").await;
+            let head = project.repo.branch(PROPOSAL).unwrap();
+            if head == merged { Err(head) } else { Ok(()) }
+        })
+        .await;
+        merged = project.repo.branch(PROPOSAL).unwrap();
+        let parents = git_says(&project.repo, &["log", "-1", "--format=%P", &merged]);
+        assert_eq!(parents.split(' ').count(), 2, "a merge");
+    }
+    // Nothing of a person's is in it, and so it is rebuilt, in a new life of the controller as well.
+    world.api::<ImageUpdate>().delete("fleet", &Default::default()).await.unwrap();
+    project.update("").await;
+    let _tagboat = world.tagboat().await;
+    project.proposed("1.1.0").await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    project.listed(&[&format!("1 open {title} 1.1.0")]).await;
+    // A merge with something of its own is a person's work.
+    let proposal = project.proposed("1.1.0").await;
+    let tree = git_says(&project.repo, &["rev-parse", "main^{tree}"]);
+    let dropped = ["commit-tree", &tree, "-p", &proposal, "-p", "main", "-m", "merge"];
+    let dropped = git_says(&project.repo, &dropped);
+    git_says(&project.repo, &["update-ref", &format!("refs/heads/{PROPOSAL}"), &dropped]);
+    world.push("app", &["1.2.0"]).await;
+    ready::<ImageUpdate>(&world, "fleet", "False", Reason::BranchTaken).await;
+    assert_eq!(project.repo.branch(PROPOSAL), Some(dropped));
+}
+
+/// Each of them scans for itself and notes when it chose: they still agree about the commit.
+async fn two_controllers(world: World) {
+    let (project, title) = project(&world, "", "").await;
+    let _first = world.tagboat().await;
+    let _second = world.tagboat().await;
+    project.listed(&[&format!("1 open {title} 1.1.0")]).await;
+    for tag in ["1.2.0", "1.3.0", "1.4.0"] {
+        world.push("app", &[tag]).await;
+        project.proposed(tag).await;
+        let still = || async {
+            let before = project.repo.branch(PROPOSAL);
+            project.looks(8).await;
+            let after = project.repo.branch(PROPOSAL);
+            if before == after { Ok(()) } else { Err(format!("{before:?} {after:?}")) }
+        };
+        eventually("that they agree", SOON, still).await;
+        project.listed(&[&format!("1 open {title} {tag}")]).await;
+    }
 }
 
 async fn one_branch_for_one(world: World) {

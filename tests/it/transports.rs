@@ -1,7 +1,8 @@
 //! The ways to a Git host: SSH to a real Gitea with keys of every kind, HTTPS with an own authority, a client certificate and a
-//! proxy; and what a poll of a large repository costs.
+//! proxy; and what a poll of a large repository costs, and a head without its history.
 
-mod https;
+pub mod https;
+mod shallow;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         trial("transports: an ssh host that is another one", a_host_that_is_another_one),
         trial("transports: an ssh key without rights", a_key_without_rights),
         trial("transports: an own authority, a client certificate and a proxy", https::by_certificate_and_proxy),
+        trial("transports: history comes when somebody writes", shallow::read_or_written),
         trial("transports: a poll of 50,000 refs", a_poll_of_many_refs),
     ]
 }

@@ -1,9 +1,9 @@
-//! Webhooks. Input: the sender's type, headers, an empty line, the body.
+//! Webhooks. Input: the sender's type (a Git host's behind `git/`), headers, an empty line, the body.
 
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tagboat::api::webhook::WebhookType;
+use tagboat::api::webhook::{GitWebhookType, Sender, WebhookType};
 use tagboat::http::hooks::fuzzing::{is_of, is_proved};
 use tagboat::http::hooks::{Event, Secret, parse};
 
@@ -14,7 +14,7 @@ const TOKEN: &str = "0123456789abcdef-never-in-an-input";
 
 pub fn run(input: &[u8]) {
     let (kind, mut rest) = first_line(input);
-    let Ok(kind) = serde_json::from_value::<WebhookType>(kind.into()) else { return };
+    let Some(kind) = sender(kind) else { return };
     let mut headers = HeaderMap::new();
     loop {
         let (line, after) = first_line(rest);
@@ -41,6 +41,13 @@ pub fn run(input: &[u8]) {
     assert_eq!(parse(kind, &headers, rest).as_ref(), Ok(&events), "the same each time");
 }
 
+fn sender(text: &str) -> Option<Sender> {
+    Some(match text.strip_prefix("git/") {
+        Some(host) => serde_json::from_value::<GitWebhookType>(host.into()).ok()?.into(),
+        None => serde_json::from_value::<WebhookType>(text.into()).ok()?.into(),
+    })
+}
+
 /// What is kept of a webhook is not larger than the webhook, but for a few constants.
 fn check_events(events: &[Event], input: usize) {
     let (mut bytes, mut names) = (0, 0);
@@ -50,7 +57,7 @@ fn check_events(events: &[Event], input: usize) {
             names += 1;
             bytes += named.path.len() + named.host.as_ref().map_or(0, String::len);
         }
-        bytes += event.id.as_ref().map_or(0, String::len);
+        bytes += event.id.as_ref().map_or(0, String::len) + event.reference.as_ref().map_or(0, String::len);
     }
     // Harbor says a name of up to 255 bytes once for all its resources.
     assert!(events.len() <= 1 + input / 2, "each entry takes two bytes at least");
@@ -58,10 +65,10 @@ fn check_events(events: &[Event], input: usize) {
 }
 
 /// Who doesn't know the Secret can't prove it, whatever the headers are.
-fn check_proof(kind: WebhookType, headers: &HeaderMap, body: &[u8]) {
+fn check_proof(kind: Sender, headers: &HeaderMap, body: &[u8]) {
     let data = ["token", "authorization", "email", "audience", "api-key"];
     let data: BTreeMap<String, Vec<u8>> = data.map(|key| (key.to_owned(), TOKEN.into())).into();
     let secret = Secret::new(kind, data).expect("it has everything");
-    let by_path_alone = matches!(kind, WebhookType::Dockerhub | WebhookType::Quay);
+    let by_path_alone = matches!(kind, Sender::Registry(WebhookType::Dockerhub | WebhookType::Quay));
     assert_eq!(is_proved(kind, &secret, headers, body), by_path_alone, "a proof without the secret");
 }

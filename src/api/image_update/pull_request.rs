@@ -79,6 +79,25 @@ pub struct PullRequestStatus {
     pub state: PullRequestState,
 }
 
+/// A branch with a proposal, and how the request from it is reached, as the spec said it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProposalStatus {
+    /// The branch.
+    pub branch: String,
+    /// The branch that it is to come onto.
+    pub base: String,
+    /// Whose API the host speaks; none when no request was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<PullRequestProvider>,
+    /// The Secret for that API, if it is not the ConfigRepo's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalRef>,
+    /// Where that API is, if not at its usual place.
+    #[serde(default, rename = "apiURL", skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<String>,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullRequestState {

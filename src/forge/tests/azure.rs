@@ -79,6 +79,13 @@ fn pages_are_read_until_enough_is_found() {
         list(20).answers(200, json!({"value": [pull(6, "completed", json!({}))], "count": 1})),
     ];
     assert_eq!(outline(&lists(AZURE, calls).unwrap()), [(6, "merged")]);
+    let some = |page: usize| {
+        let all: Vec<_> = (0..20).map(|n| pull((400 - 20 * page - n) as u64, "completed", json!({}))).collect();
+        list(20 * page).answers(200, json!({"value": all, "count": 20}))
+    };
+    assert_eq!(lists(AZURE, vec![some(0)]).unwrap().len(), 20);
+    let found = lists_all(AZURE, (0..10).map(some).collect()).unwrap();
+    assert_eq!((found.len(), found[0].number, found[199].number), (200, 400, 201));
 }
 
 #[test]

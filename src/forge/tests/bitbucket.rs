@@ -59,6 +59,19 @@ fn a_list_holds_what_is_ours() {
 }
 
 #[test]
+fn pages_are_read_until_enough_is_found() {
+    let next = |page: u64| format!("/2.0/repositories/acme/fleet/pullrequests?page={page}&ctx=x");
+    let page = |page: u64| {
+        let all: Vec<_> = (0..20).map(|n| pull(400 - 20 * page - n, "DECLINED", json!({}))).collect();
+        let line = if page == 1 { LIST.to_owned() } else { format!("GET {}", next(page)) };
+        call(&line).answers(200, json!({"values": all, "next": format!("{{origin}}{}", next(page + 1))}))
+    };
+    assert_eq!(lists(CLOUD, vec![page(1)]).unwrap().len(), 20);
+    let found = lists_all(CLOUD, (1..=10).map(page).collect()).unwrap();
+    assert_eq!((found.len(), found[0].number, found[199].number), (200, 380, 181));
+}
+
+#[test]
 fn a_next_page_elsewhere_is_not_read() {
     let calls = vec![call(LIST).answers(200, json!({"values": [], "next": "http://127.0.0.1:9/2.0/x"}))];
     let error = lists(CLOUD, calls).unwrap_err();

@@ -75,6 +75,17 @@ fn a_list_holds_what_is_ours() {
 }
 
 #[test]
+fn pages_are_read_until_enough_is_found() {
+    let some = |start: u64| {
+        let all = (0..25).map(|n| pull(400 - start - n, "MERGED", json!({})));
+        list(start).answers(200, page(all.collect(), Some(start + 25)))
+    };
+    assert_eq!(lists(DATA_CENTER, vec![some(0)]).unwrap().len(), 20);
+    let found = lists_all(DATA_CENTER, (0..8).map(|page| some(25 * page)).collect()).unwrap();
+    assert_eq!((found.len(), found[0].number, found[199].number), (200, 400, 201));
+}
+
+#[test]
 fn who_closed_the_newest_is_asked() {
     let history = json!([
         {"id": 12, "action": "COMMENTED", "user": {"name": "bob"}, "comment": {"text": "no"}},

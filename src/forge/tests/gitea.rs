@@ -59,6 +59,11 @@ fn a_list_holds_what_is_ours() {
     ];
     let found = lists(GITEA, calls).unwrap();
     assert_eq!(outline(&found), [(9, "open"), (6, "closed"), (5, "merged")]);
+    let calls = vec![
+        call(LIST).answers(200, json!([pull(9, "open", json!({}))])).header("link", NEXT),
+        call(&LIST.replace("&page=1", "&page=2")).answers(200, json!([pull(5, "open", json!({}))])),
+    ];
+    assert_eq!(outline(&lists_all(GITEA, calls).unwrap()), [(9, "open"), (5, "open")], "all that there are");
     assert_eq!(found[0].labels, ["images"]);
     assert_eq!(found[0].head.as_ref().map(|head| head.as_str()), Some(HEAD));
 }

@@ -107,10 +107,16 @@ fn pages_are_read_until_enough_is_found() {
         call(&second).answers(200, some(40)).header("link", &next(3)),
     ];
     assert_eq!(lists(ENTERPRISE, calls).unwrap().len(), 20);
+    let calls = vec![
+        call(LIST).answers(200, some(20)).header("link", &next(2)),
+        call(&second).answers(200, some(40)).header("link", &next(3)),
+        call(&LIST.replace("&page=1", "&page=3")).answers(200, some(60)),
+    ];
+    assert_eq!(lists_all(ENTERPRISE, calls).unwrap().len(), 36);
     let none = |page: u32| {
         call(&LIST.replace("&page=1", &format!("&page={page}"))).answers(200, json!([])).header("link", &next(page + 1))
     };
-    assert_eq!(lists(ENTERPRISE, (1..=5).map(none).collect()).unwrap(), []);
+    assert_eq!(lists(ENTERPRISE, (1..=10).map(none).collect()).unwrap(), []);
 }
 
 #[test]

@@ -59,6 +59,18 @@ fn a_list_holds_what_is_ours() {
 }
 
 #[test]
+fn pages_are_read_until_enough_is_found() {
+    let page = |page: u64| {
+        let all = (0..20).map(|n| merge_request(400 - 20 * page - n, "closed", json!({})));
+        let next = format!("<{{origin}}/api/v4/projects/42/merge_requests?page={}>; rel=\"next\"", page + 1);
+        call(&LIST.replace("&page=1", &format!("&page={page}"))).answers(200, all.collect()).header("link", &next)
+    };
+    assert_eq!(lists(GITLAB, vec![page(1)]).unwrap().len(), 20);
+    let found = lists_all(GITLAB, (1..=10).map(page).collect()).unwrap();
+    assert_eq!((found.len(), found[0].number, found[199].number), (200, 380, 181));
+}
+
+#[test]
 fn a_request_is_opened_once() {
     assert_eq!(opens(GITLAB, vec![opening().answers(201, merge_request(7, "opened", json!({})))]).unwrap().number, 7);
     let exists = json!({"message": ["Another open merge request already exists for this source branch: !6"]});

@@ -170,7 +170,7 @@ fn a_host_that_is_not_there() {
     let error = run(async {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let forge = forge(&format!("http://127.0.0.1:{port}/acme/fleet"), Login::None, LONG).unwrap();
-        forge.requests("a", "b").await.unwrap_err()
+        forge.requests("a", "b", super::super::REQUESTS).await.unwrap_err()
     });
     assert!(matches!(&error, Error::Unreachable { .. }), "{error}");
     assert_eq!(error.answer(), later(None));

@@ -62,6 +62,7 @@ impl Commit {
         repository: &Repository,
         after: Option<Oid>,
         before: Vec<Option<Oid>>,
+        bases: Vec<Option<Oid>>,
     ) -> Result<Version, Error> {
         let commit = repository.find_commit(self.id).map_err(Error::storage)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -73,7 +74,44 @@ impl Commit {
             message: text(commit.message_bytes()).into(),
             after,
             before,
+            bases,
         })
+    }
+}
+
+/// A commit's merge bases, looked for when they are needed.
+pub(super) struct Merge<'c> {
+    pub(super) commit: &'c Commit,
+    pub(super) bases: Option<Vec<Oid>>,
+}
+
+impl Merge<'_> {
+    /// A path's contents at the bases, if it is not the same at both parents (`before`); nothing once none are `left`.
+    pub(super) fn bases(
+        &mut self,
+        repository: &Repository,
+        parts: &[&str],
+        before: &[Option<Oid>],
+        left: &mut usize,
+    ) -> Result<Vec<Option<Oid>>, Error> {
+        let [one, other] = self.commit.parents[..] else { return Ok(Vec::new()) };
+        if matches!(before, [one, other] if one == other) {
+            return Ok(Vec::new());
+        }
+        if self.bases.is_none() {
+            let Some(rest) = left.checked_sub(1) else { return Ok(Vec::new()) };
+            *left = rest;
+            self.bases = Some(match repository.merge_bases(one, other) {
+                Ok(bases) => bases.to_vec(),
+                Err(error) if error.code() == git2::ErrorCode::NotFound => Vec::new(),
+                Err(error) => return Err(Error::storage(error)),
+            });
+        }
+        let content_at = |base: &Oid| {
+            let base = repository.find_commit(*base).map_err(Error::storage)?;
+            Ok(tree::find(repository, &base, parts)?.and_then(|entry| content(&entry)))
+        };
+        self.bases.iter().flatten().map(content_at).collect()
     }
 }
 

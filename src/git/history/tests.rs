@@ -141,6 +141,52 @@ fn a_merge_that_is_like_no_parent_shows_all_of_them() {
     assert_eq!(seen_by(1), [(4, 2), (3, 1), (1, 1)]);
 }
 
+/// By the `git` program, with what it calls a merge: the subjects of what is shown, and the contents at its merge bases.
+#[test]
+fn a_merge_that_drops_a_change_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mirror = mirror(folder.path());
+    let work = folder.path().join("work");
+    git(folder.path(), &["init", "-q", "-b", "main", "work"]);
+    let save = |text: &str, subject: &str| {
+        write(&work.join("x"), text.as_bytes());
+        git(&work, &["add", "-A"]);
+        git(&work, &["commit", "-q", "--allow-empty", "-m", subject]);
+    };
+    let shown = |branch: &str| {
+        git(&work, &["push", "-q", "-f", mirror.inner.path.to_str().unwrap(), &format!("{branch}:refs/tagboat/x")]);
+        let head: CommitId = git(&work, &["rev-parse", branch]).parse().unwrap();
+        let found = walked(&mirror, &head, &["x"], Depth::default()).0.remove(0);
+        found.iter().map(|v| format!("{} {}", v.message.trim(), v.bases.len())).collect::<Vec<_>>()
+    };
+    save("1", "first");
+    git(&work, &["branch", "old"]);
+    git(&work, &["branch", "stale"]);
+    save("2", "bump");
+    git(&work, &["checkout", "-q", "old"]);
+    git(&work, &["merge", "-q", "-s", "ours", "-m", "dropped", "main"]);
+    assert_eq!(shown("old"), ["dropped 1", "first 0"]);
+    // An ordinary one takes the change in, from either side, and a branch may go on from there.
+    git(&work, &["checkout", "-q", "stale"]);
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "elsewhere"]);
+    git(&work, &["merge", "-q", "-m", "into stale", "main"]);
+    assert_eq!(shown("stale"), ["bump 0", "first 0"]);
+    git(&work, &["checkout", "-q", "main"]);
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "main goes on"]);
+    git(&work, &["merge", "-q", "-m", "into main", "stale"]);
+    assert_eq!(shown("main"), ["bump 0", "first 0"]);
+    // The side that dropped it is dropped in its turn.
+    git(&work, &["merge", "-q", "-s", "ours", "-m", "kept", "old"]);
+    assert_eq!(shown("main"), ["kept 1", "bump 0", "first 0"]);
+    git(&work, &["branch", "-f", "stale", "main"]);
+    save("3", "next");
+    git(&work, &["checkout", "-q", "stale"]);
+    git(&work, &["commit", "-q", "--allow-empty", "-m", "work"]);
+    git(&work, &["checkout", "-q", "main"]);
+    git(&work, &["merge", "-q", "-m", "ordinary", "stale"]);
+    assert_eq!(shown("main"), ["next 0", "kept 1", "bump 0", "first 0"]);
+}
+
 #[test]
 fn a_walk_ends_at_its_limits_and_where_the_visitor_wants() {
     let folder = tempfile::tempdir().unwrap();
@@ -209,8 +255,16 @@ fn commit(mirror: &Mirror, parents: &[Oid], time: i64, changes: &[(&str, Option<
 
 const PATHS: [&str; 6] = ["a", "d/a", "d/b", "d/e/a", "d.x", "e"];
 
+/// What is shown of a commit: contents at its parents, and at their bases.
+type Shown = (CommitId, Vec<Option<Oid>>, Vec<Option<Oid>>);
+
 /// The same walk without any cleverness.
-fn plainly(mirror: &Mirror, head: &CommitId, path: &str) -> Vec<(CommitId, Vec<Option<Oid>>)> {
+fn plainly(mirror: &Mirror, head: &CommitId, path: &str) -> Vec<Shown> {
+    let bases_of = |parents: &[CommitId]| {
+        let [one, other] = parents else { return Vec::new() };
+        let found = mirror.with(|repository| Ok(repository.merge_bases(oid(one)?, oid(other)?)));
+        found.unwrap().map_or(Vec::new(), |bases| bases.iter().map(|base| commit_id(*base)).collect())
+    };
     let at = |commit: &CommitId| {
         let entry = mirror.find(commit, path).unwrap()?;
         matches!(entry.kind, Kind::File | Kind::Executable).then_some(entry.id)
@@ -220,10 +274,15 @@ fn plainly(mirror: &Mirror, head: &CommitId, path: &str) -> Vec<(CommitId, Vec<O
         let parents = mirror.commit_info(&here).unwrap().parents;
         let before: Vec<_> = parents.iter().map(at).collect();
         let same = before.iter().position(|content| *content == at(&here));
-        if same.is_none() && !(parents.is_empty() && at(&here).is_none()) {
-            found.push((here.clone(), if before.is_empty() { vec![None] } else { before }));
+        let is_one = before.iter().all(|content| *content == before[0]);
+        let bases: Vec<_> = if is_one { Vec::new() } else { bases_of(&parents).iter().map(at).collect() };
+        let is_change = |content: &Option<Oid>| *content != at(&here) && !bases.contains(content);
+        let is_dropped = !bases.is_empty() && before.iter().any(is_change);
+        let is_shown = (same.is_none() || is_dropped) && !(parents.is_empty() && at(&here).is_none());
+        if is_shown {
+            found.push((here.clone(), if before.is_empty() { vec![None] } else { before }, bases));
         }
-        match parents.get(same.unwrap_or(0)) {
+        match parents.get(same.filter(|_| !is_shown).unwrap_or(0)) {
             Some(parent) => here = parent.clone(),
             None => return found,
         }
@@ -257,7 +316,7 @@ proptest! {
             let head = commit_id(commits[n]);
             let found = walked(&mirror, &head, &PATHS, Depth::default()).0;
             for (path, found) in PATHS.iter().zip(found) {
-                let found: Vec<_> = found.into_iter().map(|version| (version.commit, version.before)).collect();
+                let found: Vec<_> = found.into_iter().map(|version| (version.commit, version.before, version.bases)).collect();
                 prop_assert_eq!(found, plainly(&mirror, &head, path), "{}", path);
             }
         }

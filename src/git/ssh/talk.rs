@@ -15,8 +15,8 @@ use crate::revision::CommitId;
 pub async fn head(place: &Shell, login: &Ssh, name: &str) -> Result<Option<CommitId>, Error> {
     let mut session = Session::start(place, login, Service::UploadPack, REFS_LIMIT).await?;
     let found = match lsrefs::advertisement(&session.message().await?, name)? {
-        Advertisement::Refs(found) => found,
-        Advertisement::Commands => {
+        Advertisement::Refs { found, .. } => found,
+        Advertisement::Commands { .. } => {
             session.send(lsrefs::request(name)).await?;
             lsrefs::find(&session.message().await?, name)?
         }

@@ -5,12 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
+use axum::serve::ListenerExt as _;
 use base64::Engine;
 use tokio::io::AsyncWriteExt;
 
@@ -24,6 +26,8 @@ pub const PASSWORD: &str = "s3cret-pass";
 pub struct Faults {
     /// Does not pass the wish for protocol v2 on.
     pub no_v2: bool,
+    /// Says nothing of leaving history out, and knows no such wish.
+    pub no_shallow: bool,
     /// Answers every POST before a GET of the same service with 400.
     pub get_first: bool,
     /// Never answers.
@@ -43,6 +47,7 @@ struct Shared {
     root: PathBuf,
     faults: Mutex<Faults>,
     seen: Mutex<Vec<Seen>>,
+    connections: AtomicUsize,
 }
 
 pub struct Server {
@@ -59,10 +64,15 @@ impl Server {
         git(&root, &["init", "-q", "--bare", "-b", "main", "fleet.git"]);
         git(&root.join("fleet.git"), &["config", "http.receivepack", "true"]);
         git(&root, &["init", "-q", "-b", "main", "work"]);
-        let shared = Arc::new(Shared { root, faults: Mutex::default(), seen: Mutex::default() });
+        let (faults, seen, connections) = (Mutex::default(), Mutex::default(), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { root, faults, seen, connections });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/fleet.git", listener.local_addr().unwrap());
         let router = axum::Router::new().fallback(serve).with_state(Arc::clone(&shared));
+        let counting = Arc::clone(&shared);
+        let listener = listener.tap_io(move |_| {
+            counting.connections.fetch_add(1, Ordering::Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let server = Self { folder, shared, url };
         server.commit(files);
@@ -72,6 +82,11 @@ impl Server {
     pub fn remote(&self) -> Remote {
         let auth = Auth::Basic { username: "bot".into(), password: PASSWORD.into() };
         Remote { url: self.url.clone(), auth, way: Way::default(), timeout: Duration::from_secs(20) }
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     pub fn bare(&self) -> PathBuf {
@@ -195,6 +210,9 @@ async fn respond(shared: &Shared, request: Request) -> Response<Body> {
         command.env("GIT_PROTOCOL", header("git-protocol"));
     }
     let body = to_bytes(body, usize::MAX).await.unwrap();
+    if faults.no_shallow && body.windows(7).any(|window| window == b"deepen ") {
+        return plain(StatusCode::BAD_REQUEST, "deepen?");
+    }
     command
         .env("CONTENT_LENGTH", body.len().to_string())
         .stdin(Stdio::piped())
@@ -206,11 +224,20 @@ async fn respond(shared: &Shared, request: Request) -> Response<Body> {
     let (_, output) = tokio::join!(writes, child.wait_with_output());
     let output = output.unwrap().stdout;
     let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let mut content = output[end + 4..].to_vec();
+    hide_shallow(&mut content, faults.no_shallow && !is_post);
     let mut answer = Response::builder();
     for (name, value) in std::str::from_utf8(&output[..end]).unwrap().lines().filter_map(|line| line.split_once(": ")) {
         answer = if name == "Status" { answer.status(&value[..3]) } else { answer.header(name, value) };
     }
-    answer.body(output[end + 4..].to_vec().into()).unwrap()
+    answer.body(content.into()).unwrap()
+}
+
+/// By a word of the same length, so that the packets stay whole.
+fn hide_shallow(content: &mut [u8], is_hidden: bool) {
+    while is_hidden && let Some(at) = content.windows(7).position(|window| window == b"shallow") {
+        content[at..at + 7].copy_from_slice(b"history");
+    }
 }
 
 pub fn write(path: &Path, bytes: &[u8]) {

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::server::{Server, git};
 use super::{bump, id, open};
-use crate::git::{Auth, Error, Pushed, Remote, Ssh};
+use crate::git::{Auth, Error, Mirror, Pushed, Reach, Remote, Ssh};
 use crate::reach::Way;
 
 /// How the host misbehaves, and what it saw.
@@ -192,14 +192,24 @@ async fn head_fetch_and_push() {
         shared.host.lock().unwrap().no_v2 = no_v2;
         let mirror = open(&server);
         let head = mirror.head(&remote, "main").await.unwrap();
-        mirror.fetch(&remote, "main", &head).await.unwrap();
+        mirror.fetch(&remote, "main", &head, Reach::History).await.unwrap();
         let refs: String = (0..3000).map(|n| format!("{head} refs/heads/topic/{n}\n")).collect();
         super::write(&server.bare().join("packed-refs"), refs.as_bytes());
         let next = id(&server.commit(&[("a.yaml", "y")]));
         assert_eq!(mirror.head(&remote, "main").await.unwrap(), next);
-        mirror.fetch(&remote, "main", &next).await.unwrap();
+        mirror.fetch(&remote, "main", &next, Reach::History).await.unwrap();
         let said = shared.said(2);
         assert!(no_v2 || said[0] < 600 && said[1] < 1500, "{said:?}");
+        // Heads alone, and then all before them.
+        let heads = Mirror::open(server.folder.path(), "heads").unwrap();
+        for commit in [&head, &next] {
+            heads.fetch(&remote, "main", commit, Reach::Head).await.unwrap_or_else(|e| assert!(no_v2, "{e}"));
+        }
+        assert!(heads.find(&next, "a.yaml").unwrap().is_some());
+        assert_eq!(heads.is_ancestor(&head, &next), Err(Error::NoHistory));
+        git(&heads.inner.path, &["fsck", "--strict"]);
+        heads.fetch(&remote, "main", &next, Reach::History).await.unwrap();
+        assert_eq!(heads.is_ancestor(&head, &next), Ok(true));
         let new = mirror.commit(bump(&next, "a.yaml", "z")).unwrap();
         let other = mirror.commit(bump(&next, "a.yaml", "w")).unwrap();
         assert_eq!(mirror.push(&remote, "main", Some(&next), &new).await, Ok(Pushed::Done));
@@ -225,20 +235,20 @@ async fn what_a_host_does_wrong_is_told_apart() {
     assert!(denied.needs_user() && denied.is_refusal(), "{denied}");
     assert!(denied.to_string().contains("ERROR: Permission to acme/fleet denied\\u{1b}[0m; check the url"), "{denied}");
     set(Host { cuts_at: Some(300), ..Host::default() });
-    let cut = mirror.fetch(&remote, "main", &head).await.unwrap_err();
+    let cut = mirror.fetch(&remote, "main", &head, Reach::History).await.unwrap_err();
     assert!(cut.lost_reply() && cut.to_string().contains("in the middle of an answer"), "{cut}");
     set(Host { hangs: true, ..Host::default() });
     let limit = Duration::from_millis(1500);
     let slow = Remote { timeout: limit, ..remote.clone() };
     assert_eq!(mirror.head(&slow, "main").await, Err(Error::Timeout { limit }));
-    assert_eq!(mirror.fetch(&slow, "main", &head).await, Err(Error::Timeout { limit }));
+    assert_eq!(mirror.fetch(&slow, "main", &head, Reach::History).await, Err(Error::Timeout { limit }));
     set(Host::default());
-    mirror.fetch(&remote, "main", &head).await.unwrap();
+    mirror.fetch(&remote, "main", &head, Reach::History).await.unwrap();
     let lost = id(&server.commit(&[("a.yaml", "y")]));
     git(&server.bare(), &["update-ref", "refs/heads/main", head.as_str()]);
     git(&server.bare(), &["gc", "-q", "--prune=now"]);
     let gone = Error::CommitGone { commit: lost.to_string() };
-    assert_eq!(mirror.fetch(&remote, "main", &lost).await, Err(gone));
+    assert_eq!(mirror.fetch(&remote, "main", &lost, Reach::History).await, Err(gone));
     let none = Remote { url: format!("{}-none", remote.url), ..remote.clone() };
     assert!(matches!(mirror.head(&none, "main").await, Err(Error::SessionRefused { .. })));
     let anonymous = Remote { auth: Auth::None, ..remote.clone() };

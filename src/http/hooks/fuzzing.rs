@@ -2,20 +2,19 @@
 
 use axum::http::HeaderMap;
 
-use super::payload::Target;
 use super::proof::{self, Proof};
-use super::{Event, Secret, token};
-use crate::api::webhook::WebhookType;
+use super::{Event, Secret, Subject, token};
+use crate::api::webhook::Sender;
 use crate::image::Repository;
 
 /// Whether an event is about this repository.
 pub fn is_of(repository: &Repository, event: &Event) -> bool {
-    Target::new(repository).is_of(event)
+    Subject::Image(repository.clone()).is_of(event)
 }
 
 /// Whether a request is proved without a token of Google's.
-pub fn is_proved(kind: WebhookType, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> bool {
-    match proof::of(kind, secret, headers, body) {
+pub fn is_proved(sender: Sender, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> bool {
+    match proof::of(sender, secret, headers, body) {
         Proof::Known(genuine) => genuine,
         Proof::Google(token) => {
             let _ = token::key_name(&token);

@@ -1,4 +1,4 @@
-//! What a webhook names. In: the sender's type, headers and body. Out: repositories, with the event's id and time.
+//! What a webhook names. In: the sender's type, headers and body. Out: repositories and refs, with the event's id and time.
 //! Tags and digests are only looked at to tell whether a list of tags can have changed; they never leave this folder.
 
 mod amazon;
@@ -7,6 +7,7 @@ mod azure;
 mod cloud_events;
 mod distribution;
 mod docker_hub;
+mod git;
 mod gitea;
 mod github;
 mod google;
@@ -19,8 +20,9 @@ mod shape;
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
 
-use crate::api::webhook::WebhookType;
-use crate::image::Repository;
+use crate::api::webhook::{Sender, WebhookType};
+
+pub use git::path_of as git_path;
 
 /// A repository as a sender names it. Only ever compared: it must never reach a request, a pattern or a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Event {
     pub id: Option<String>,
     /// When it happened.
     pub at: Option<DateTime<Utc>>,
+    /// The ref that moved, whole (`refs/heads/main`); none when the sender doesn't say, or something else happened than a push.
+    pub reference: Option<String>,
 }
 
 impl Event {
@@ -84,7 +88,11 @@ impl From<serde_json::Error> for Malformed {
 ///
 /// # Errors
 /// When the body is not what this type sends.
-pub fn parse(kind: WebhookType, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Event>, Malformed> {
+pub fn parse(sender: impl Into<Sender>, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Event>, Malformed> {
+    let kind = match sender.into() {
+        Sender::Registry(kind) => kind,
+        Sender::Git(kind) => return git::events(kind, headers, body),
+    };
     match kind {
         WebhookType::Distribution => distribution::events(headers, body),
         WebhookType::Dockerhub => docker_hub::events(body),
@@ -102,33 +110,8 @@ pub fn parse(kind: WebhookType, headers: &HeaderMap, body: &[u8]) -> Result<Vec<
     }
 }
 
-/// The repository that a webhook must name.
-pub struct Target {
-    host: String,
-    path: String,
-}
-
-impl Target {
-    /// Takes an image's repository apart.
-    pub fn new(repository: &Repository) -> Self {
-        Self { host: one_name(repository.host()), path: repository.path().to_owned() }
-    }
-
-    /// Whether an event is about this repository.
-    pub fn is_of(&self, event: &Event) -> bool {
-        event.names.as_ref().is_none_or(|names| names.iter().any(|named| self.is_named(named)))
-    }
-
-    fn is_named(&self, named: &Named) -> bool {
-        let is_host = named.host.as_ref().is_none_or(|host| one_name(host) == self.host);
-        // A path has no capitals, but the owners in payloads do.
-        let below = || self.path.split_once('/').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(&named.path));
-        is_host && (self.path.eq_ignore_ascii_case(&named.path) || (named.below && below()))
-    }
-}
-
 /// One name for the hosts that are the same registry: Docker Hub's, and those of one account and region of ECR.
-fn one_name(host: &str) -> String {
+pub fn one_name(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     let host = host.strip_suffix(":443").unwrap_or(&host);
     match host {

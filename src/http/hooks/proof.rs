@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::secret::Secret;
-use crate::api::webhook::WebhookType;
+use crate::api::webhook::{GitWebhookType, Sender, WebhookType};
 
 /// What says that a request is genuine.
 pub enum Proof {
@@ -18,8 +18,32 @@ pub enum Proof {
     Google(String),
 }
 
-/// What `kind`'s senders prove, over and above that they know the path.
-pub fn of(kind: WebhookType, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Proof {
+/// What senders prove, over and above that they know the path.
+pub fn of(sender: Sender, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Proof {
+    match sender {
+        Sender::Registry(kind) => of_registry(kind, secret, headers, body),
+        Sender::Git(kind) => Proof::Known(is_of_git_host(kind, secret, headers, body)),
+    }
+}
+
+fn is_of_git_host(kind: GitWebhookType, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> bool {
+    let token = secret.key();
+    let signed = |names: &[&str]| names.iter().any(|name| is_sha256(token, headers, name, body));
+    match kind {
+        GitWebhookType::Github => signed(&["x-hub-signature-256"]),
+        GitWebhookType::Gitea => {
+            signed(&["x-gitea-signature", "x-forgejo-signature", "x-gogs-signature", "x-hub-signature-256"])
+        }
+        GitWebhookType::Bitbucket | GitWebhookType::BitbucketDatacenter => signed(&["x-hub-signature"]),
+        GitWebhookType::Gitlab => is_equal(one(headers, "x-gitlab-token"), token),
+        GitWebhookType::AzureDevops | GitWebhookType::Generic => {
+            has_header(secret, "authorization", headers, "authorization")
+        }
+        GitWebhookType::GenericHmac => signed(&["x-signature"]),
+    }
+}
+
+fn of_registry(kind: WebhookType, secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Proof {
     let token = secret.key();
     let signed = |names: &[&str]| names.iter().any(|name| is_sha256(token, headers, name, body));
     Proof::Known(match kind {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::api::webhook::WebhookType;
+use crate::api::webhook::{Sender, WebhookType};
 
 /// The shortest token: its path must not be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
 /// The data of a webhook's Secret, checked for its type. Has no `Debug`, so that it reaches no log.
 ///
-/// `token` makes the path and is the key of signatures. `authorization`: the whole value that the header `Authorization` must
+/// `token` makes the path and is the key of signatures, or what GitLab sends as it is. `authorization`: the whole value that the header `Authorization` must
 /// have; `api-key`: that of `X-Api-Key` (ECR). `email` and `audience`: what Google's token must say (GAR).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(BTreeMap<String, Vec<u8>>);
@@ -35,8 +35,8 @@ impl Secret {
     ///
     /// # Errors
     /// When it is not enough to know the sender by.
-    pub fn new(kind: WebhookType, data: BTreeMap<String, Vec<u8>>) -> Result<Self, Incomplete> {
-        let secret = Self(data);
+    pub fn new(sender: impl Into<Sender>, data: BTreeMap<String, Vec<u8>>) -> Result<Self, Incomplete> {
+        let (secret, sender) = (Self(data), sender.into());
         if secret.key().len() < SHORTEST_TOKEN {
             return Err(Incomplete::Token);
         }
@@ -46,7 +46,7 @@ impl Secret {
             }
         }
         for key in ["email", "audience"] {
-            if kind == WebhookType::Gar && secret.get(key).unwrap_or_default().is_empty() {
+            if sender == Sender::Registry(WebhookType::Gar) && secret.get(key).unwrap_or_default().is_empty() {
                 return Err(Incomplete::Google(key));
             }
         }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::payload::{Event, Target};
+use super::payload::Event;
 use super::proof::without_space;
 use super::replay::Heard;
 use super::secret::Secret;
-use crate::api::webhook::WebhookType;
+use super::subject::Subject;
+use crate::api::webhook::{GitWebhookType, Sender, WebhookType};
 
 /// The hooks, by owner and by path.
 #[derive(Default)]
@@ -49,11 +50,11 @@ pub struct Owned {
 /// What a hook is, until it is replaced.
 pub struct Known {
     /// Who sends.
-    pub kind: WebhookType,
+    pub sender: Sender,
     /// What the sender knows.
     pub secret: Secret,
     /// What a webhook must name.
-    pub target: Target,
+    pub subject: Subject,
     /// Who hears it.
     pub audience: String,
     /// Called when there is news.
@@ -97,7 +98,11 @@ impl Owned {
     pub fn is_news(&mut self, events: &[&Event], body: &[u8], now: DateTime<Utc>) -> bool {
         // A delivery's id stands in a header that nobody signs, but these bodies say when they were made: the same body is the same
         // event, whatever white space is in it, which Nexus does not sign.
-        let is_dated = matches!(self.known.kind, WebhookType::Ghcr | WebhookType::Gitea | WebhookType::Nexus);
+        let is_dated = matches!(
+            self.known.sender,
+            Sender::Registry(WebhookType::Ghcr | WebhookType::Gitea | WebhookType::Nexus)
+                | Sender::Git(GitWebhookType::Github | GitWebhookType::Gitea)
+        );
         let whole = is_dated.then(|| Sha256::digest(without_space(body)));
         let ids: Vec<Option<&[u8]>> = match &whole {
             Some(whole) => vec![Some(whole)],

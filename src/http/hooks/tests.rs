@@ -1,6 +1,7 @@
 //! Webhooks without a server: for each type of sender a genuine one, and all that must not wake.
 
 mod formats;
+mod git;
 mod google;
 mod urls;
 
@@ -17,7 +18,7 @@ use sha2::Sha256;
 
 use super::replay::Heard;
 use super::*;
-use WebhookType::*;
+use crate::api::webhook::WebhookType::{self, *};
 
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const ALL: [WebhookType; 14] = [
@@ -66,13 +67,17 @@ impl One {
     }
 
     pub fn with(kind: WebhookType, repository: &str, hooks: Hooks, secret: Secret) -> Self {
+        Self::about(kind.into(), Subject::Image(repository.parse().unwrap()), hooks, secret)
+    }
+
+    pub fn about(sender: Sender, subject: Subject, hooks: Hooks, secret: Secret) -> Self {
         let (path, woken) = (path(TOKEN.as_bytes(), "apps", "app"), Arc::new(AtomicU64::new(0)));
         let counter = woken.clone();
         let wake = Arc::new(move || {
             counter.fetch_add(1, Ordering::Relaxed);
         });
-        let (repository, audience) = (repository.parse().unwrap(), "app".to_owned());
-        hooks.set("uid", Hook { path: path.clone(), kind, secret, repository, audience, wake });
+        let audience = "app".to_owned();
+        hooks.set("uid", Hook { path: path.clone(), sender, secret, subject, audience, wake });
         Self { hooks, path, woken }
     }
 
@@ -171,8 +176,9 @@ fn a_replaced_hook_keeps_what_rang_and_leaves_its_old_path() {
 
 /// A hook that anybody who knows its path rings.
 fn hook(path: String, audience: &str, wake: Arc<dyn Fn() + Send + Sync>) -> Hook {
-    let (secret, repository, audience) = (secret(Generic, &[]), "acme/app".parse().unwrap(), audience.to_owned());
-    Hook { path, kind: Generic, secret, repository, audience, wake }
+    let (secret, audience) = (secret(Generic, &[]), audience.to_owned());
+    let subject = Subject::Image("acme/app".parse().unwrap());
+    Hook { path, sender: Generic.into(), secret, subject, audience, wake }
 }
 
 #[test]

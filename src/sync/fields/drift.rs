@@ -35,6 +35,14 @@ impl FieldDrift {
     }
 }
 
+impl FieldDrift {
+    /// Shows neither value from now on.
+    pub fn hide(&mut self) {
+        self.want = MASK.into();
+        self.have = self.have.take().map(|_| MASK.into());
+    }
+}
+
 impl fmt::Display for FieldDrift {
     /// `spec.replicas is 5, Git has 3 (set by kubectl-scale)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,10 +2,12 @@
 
 use super::*;
 
+mod kinds;
+
 #[track_caller]
 fn check(yaml: &str, expected: &str) {
     let object: Value = serde_yaml::from_str(yaml).unwrap();
-    let said = match assess(&object) {
+    let said = match assess(&object, None) {
         Healthy => "healthy".to_owned(),
         Health::Progressing(text) => format!("progressing: {text}"),
         Failed(text) => format!("failed: {text}"),
@@ -102,6 +104,11 @@ fn everything_else() {
         "failed: no way",
     );
     check("{apiVersion: x.io/v1, kind: Widget, status: {conditions: [{type: Ready, status: 'True'}]}}", "healthy");
+    check(
+        "{apiVersion: x.io/v1, kind: Bucket, status: {conditions: [{type: Ready, status: 'True'}, {type: Synced, status: 'False', message: no right}]}}",
+        "progressing: no right",
+    );
+    check("{apiVersion: v1, kind: PersistentVolumeClaim, status: {phase: Lost}}", "failed: has lost its volume");
 }
 
 #[test]

@@ -48,7 +48,9 @@ pub fn broken_files(files: &BTreeMap<String, Vec<u8>>) -> Vec<Problem> {
 /// Cuts out what kustomize quotes of patches and generators, since that may be a Secret's.
 fn without_contents(said: &str) -> String {
     let mut text = said.to_owned();
-    for (start, end) in [("with config: `", "`"), ("from [", "]\n"), ("from [", "]")] {
+    // The last is how Go shows an object.
+    let quotes = [("with config: `", "`"), ("from [", "]\n"), ("from [", "]"), ("map[string]interface {}{", "}: ")];
+    for (start, end) in quotes {
         while let Some(from) = text.find(start) {
             let after = from + start.len();
             let to = text[after..].rfind(end).map_or(text.len(), |at| after + at + end.len());

@@ -174,20 +174,26 @@ impl Reader<'_> {
     fn path(&mut self, field: &str, kind: Kind, value: Option<&Value>) {
         let Some(text) = value.and_then(Value::as_str).filter(|text| !text.is_empty()) else { return };
         let line = self.line_of(text);
-        if is_remote(text) {
-            return self.problem(
-                line,
-                format!("{field}: {text} is on the network, which a build may not use; copy it into the repository"),
-            );
-        }
         let folder = self.file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        match join(folder, text).filter(|_| !text.starts_with('/')) {
-            Some(path) => {
+        match within(folder, text) {
+            Ok(path) => {
                 self.found.push(Reference { path, kind, field: field.to_owned(), file: self.file.to_owned(), line })
             }
-            None => self.problem(line, format!("{field}: {text} leads out of the repository")),
+            Err(reason) => self.problem(line, format!("{field}: {reason}")),
         }
     }
+}
+
+/// The path from the repository's root of what a kustomization in `folder` names.
+///
+/// # Errors
+/// When it is on the network or outside of the repository; kustomize would go there.
+pub fn within(folder: &str, text: &str) -> Result<String, String> {
+    if is_remote(text) {
+        return Err(format!("{text} is on the network, which a build may not use; copy it into the repository"));
+    }
+    let inside = join(folder, text).filter(|_| !text.starts_with('/'));
+    inside.ok_or_else(|| format!("{text} leads out of the repository"))
 }
 
 /// Whether an entry is YAML itself and no path.

@@ -6,7 +6,11 @@ use serde_json::json;
 use super::*;
 
 fn options(target: Option<&str>) -> Options {
-    Options { owner: ("flux".into(), "app".into()), target_namespace: target.map(str::to_owned) }
+    Options {
+        owner: ("flux".into(), "app".into()),
+        target_namespace: target.map(str::to_owned),
+        common_metadata: CommonMetadata::default(),
+    }
 }
 
 /// As the flow does it: built-in kinds by their table, all others in namespaces.
@@ -233,7 +237,7 @@ fn the_whole_is_checked() {
         ["Pod/flux/a is also in the same build; keep one of them"]
     );
 
-    let long = Options { owner: ("flux".into(), "a".repeat(64)), target_namespace: None };
+    let long = Options { owner: ("flux".into(), "a".repeat(64)), ..options(None) };
     let done = finished(one(pod), &long);
     assert!(done.problems[0].reason.ends_with("give the GitSync a shorter name"), "{:?}", done.problems);
 
@@ -242,6 +246,29 @@ fn the_whole_is_checked() {
     let done = finished(one(&many), &options(None));
     assert_eq!(done.problems.len(), 1);
     assert_eq!(done.problems[0].reason, "10001 objects are more than the 10000 that one GitSync may have; split it");
+}
+
+#[test]
+fn labels_and_annotations_of_all() {
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    let common_metadata = CommonMetadata {
+        labels: pairs(&[("team", "web"), ("tagboat.dev/gitsync", "other")]),
+        annotations: pairs(&[("note", "${x}")]),
+    };
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, labels: {team: none, own: x}}}";
+    let done = finished(one(pod), &Options { common_metadata, ..options(None) });
+    let labels =
+        json!({"team": "web", "own": "x", "tagboat.dev/gitsync": "app", "tagboat.dev/gitsync-namespace": "flux"});
+    assert_eq!(done.manifests[0].body["metadata"]["labels"], labels);
+    assert_eq!(done.manifests[0].body["metadata"]["annotations"], json!({"note": "${x}"}));
+}
+
+#[test]
+fn a_name_with_a_variable_is_looked_at_when_it_has_its_value() {
+    let read = one("{apiVersion: v1, kind: Pod, metadata: {name: '${a/b/c}', namespace: '${ns}'}}");
+    assert_eq!(read.problems, []);
+    let done = finished(read, &options(None));
+    assert!(done.problems[0].reason.contains("metadata.name"), "{:?}", done.problems);
 }
 
 proptest! {

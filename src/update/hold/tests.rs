@@ -1,4 +1,5 @@
-//! Pasts as lines, newest first: `WHO OLD>NEW`, where `us` is tagboat, `-` is no value and `A|B>NEW` a merge; and what they hold.
+//! Pasts as lines, newest first: `WHO OLD>NEW`, where `us` is tagboat, `-` is no value, `A|B>NEW` a merge and `A|B^BASE>NEW` one with
+//! a base; and what they hold.
 
 use proptest::prelude::*;
 
@@ -44,13 +45,19 @@ fn held(asked: &Asked, past: &[&str], wrote: &[ChangeStatus]) -> Option<HoldStat
     for (n, line) in past.iter().enumerate() {
         let (by, step) = line.split_once(' ').unwrap();
         let (before, after) = step.split_once('>').unwrap();
-        let before: Vec<_> = before.split('|').map(|value| (value != "-").then(|| value.to_owned())).collect();
+        let values =
+            |text: &str| -> Vec<_> { text.split('|').map(|value| (value != "-").then(|| value.to_owned())).collect() };
+        let (before, bases) = match before.split_once('^') {
+            Some((before, bases)) => (values(before), values(bases)),
+            None => (values(before), Vec::new()),
+        };
         let recorded = recorded(by, after);
-        if search.see(&Seen { cause: cause(by, n), recorded: &recorded, before: &before }).is_none() {
+        if search.see(&Seen { cause: cause(by, n), recorded: &recorded, before: &before, bases: &bases }).is_none() {
             break;
         }
     }
-    search.held()
+    let number = |value: &str| value.parse::<f64>().ok();
+    search.held(&|value| number(value) > number(&asked.now))
 }
 
 #[track_caller]
@@ -134,9 +141,35 @@ fn a_merge_is_a_step_only_where_it_has_its_own_value() {
     check(&mine, &["Bob -|1.2>1.1"], &[], "moved from 1.2 to 1.1 by Bob in 00000000 (why)");
     let side = |before: [&str; 2]| {
         let before = before.map(|value| (value != "-").then(|| value.to_owned()));
-        Search::new(&mine, &[]).see(&Seen { cause: cause("Bob", 0), recorded: &[], before: &before })
+        Search::new(&mine, &[]).see(&Seen { cause: cause("Bob", 0), recorded: &[], before: &before, bases: &[] })
     };
     assert_eq!((side(["1.0", "1.1"]), side(["-", "1.0"]), side(["-", "-"])), (Some(1), Some(1), Some(0)));
+}
+
+#[test]
+fn a_merge_that_drops_the_choice_holds_it() {
+    let mine = asked(SkipTag, "1.1", "1.2");
+    let dropped = "moved from 1.2 to 1.1 in a merge by Bob in 00000000 (why)";
+    for (past, expected) in [
+        // Whichever side is the first.
+        (vec!["Bob 1.2|1.1^1.1>1.1", "us 1.0>1.1"], dropped),
+        (vec!["Bob 1.1|1.2^1.1>1.1", "us 1.0>1.1"], dropped),
+        // Both sides changed it, and one of them was chosen.
+        (vec!["Bob 1.2|1.1^1.0>1.1", "Ann 1.0>1.1"], dropped),
+        (vec!["Bob 1.0|1.2^1.1>1.1", "Ann 1.0>1.1"], dropped),
+        // A branch that still has what the other side has moved away from.
+        (vec!["Bob 1.1|1.2^1.2>1.1", "us 1.2>1.1"], ""),
+        (vec!["Bob 1.2|1.1^1.2>1.1", "us 1.2>1.1"], ""),
+        (vec!["Bob 1.2|1.1^1.2>1.1", "Ann 1.2>1.1"], "moved from 1.2 to 1.1 by Ann in 00000001 (why)"),
+        // Of several bases one is enough for doubt, and so is none.
+        (vec!["Bob 1.1|1.2^1.1|1.2>1.1", "us 1.0>1.1"], ""),
+        (vec!["Bob 1.1|1.2>1.1", "us 1.0>1.1"], ""),
+        // Something else was dropped.
+        (vec!["Bob 1.1|1.3^1.1>1.1", "us 1.0>1.1"], ""),
+        (vec!["Bob 1.1|-^1.1>1.1", "us 1.0>1.1"], ""),
+    ] {
+        check(&mine, &past, &[], expected);
+    }
 }
 
 #[test]
@@ -149,9 +182,37 @@ fn a_step_forward_holds_until_the_choice_is_newer() {
     }
     let two = ["Ann 1.4>1.5", "Bob 1.2>1.4", "us 1.1>1.2"];
     check(&asked(SkipTag, "1.5", "1.3"), &two, &[], forward);
-    // Not by somebody who never saw us write here; but the status may remember more than trailers do.
-    check(&asked(SkipTag, "1.5", "1.3"), &["Ann 1.2>1.5", "Bob 1.1>1.2"], &[], "");
-    check(&asked(SkipTag, "1.5", "1.3"), &["Ann 1.2>1.5", "Bob 1.1>1.2"], &["1.2"], forward);
+}
+
+#[test]
+fn a_step_forward_from_a_value_that_was_never_ours_holds_too() {
+    let mine = asked(SkipTag, "1.5", "1.3");
+    let forward = "moved forward to 1.5 by Ann in 00000000 (why)";
+    for (past, wrote, expected) in [
+        (vec!["Ann 1.2>1.5", "Bob 1.1>1.2"], vec![], forward),
+        (vec!["Ann 1.2>1.5", "Bob 1.1>1.2"], vec!["1.2"], forward),
+        (vec!["Ann 1.2>1.5", "Bob ->1.2"], vec![], forward),
+        // From what the policy cannot order.
+        (vec!["Ann x>1.5", "Bob ->x"], vec![], forward),
+        // The file, or the marker, came with this value.
+        (vec!["Ann ->1.5"], vec![], ""),
+        (vec![], vec![], ""),
+        (vec!["Ann ->1.5", "Bob 1.5>-", "Bob ->1.5"], vec![], ""),
+        // Put back at another value than it had.
+        (vec!["Ann ->1.5", "Bob 1.2>-", "Bob ->1.2"], vec![], forward),
+        // Only the last step counts, and that was one back.
+        (vec!["Ann 1.9>1.5", "Bob 1.2>1.9", "Bob ->1.2"], vec![], ""),
+        // A robot's step is no decision of a person's.
+        (vec!["them 1.2>1.5", "Ann ->1.2"], vec![], ""),
+        (vec!["us 1.2>1.5", "Ann ->1.2"], vec![], ""),
+        // What we proposed came in by a squash that lost the trailers.
+        (vec!["Ann 1.2>1.5", "Bob ->1.2"], vec!["1.5"], ""),
+    ] {
+        check(&mine, &past, &wrote, expected);
+    }
+    for choice in ["1.5", "1.6"] {
+        check(&asked(SkipTag, "1.5", choice), &["Ann 1.2>1.5", "Bob ->1.2"], &[], "");
+    }
 }
 
 #[test]
@@ -235,7 +296,12 @@ proptest! {
         let until_ours = steps.iter().take_while(|step| !is_ours(step));
         let away = until_ours.clone().find(|(n, _)| names.get(n + 1) == Some(&choice)).map(|(n, _)| by[*n].clone());
         let ours = steps.iter().position(is_ours);
-        let is_forward = ours.is_some_and(|at| at > 0) && names[0] > choice;
+        // Above what we wrote any step counts; where we wrote nothing, the last one if it was forward.
+        let is_forward = names[0] > choice
+            && match ours {
+                Some(at) => at > 0,
+                None => steps.first().is_some_and(|(n, _)| names.get(n + 1).is_some_and(|before| *before < names[0])),
+            };
         // Three steps of ours between the same two values, right below the head, are those of two robots.
         let back_and_forth = (0..3).all(|n| {
             let to = if n % 2 == 0 { &names[0] } else { &choice };

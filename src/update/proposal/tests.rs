@@ -122,6 +122,19 @@ fn which_request_counts() {
 }
 
 #[test]
+fn older_requests_are_remembered() {
+    let numbers = |now: &[u64], before: &[u64]| {
+        let all = |numbers: &[u64]| -> Vec<_> { numbers.iter().map(|n| request(*n, closed(), &[])).collect() };
+        let (mut now, before) = (all(now), all(before));
+        add_older(&mut now, &before);
+        now.iter().map(|request| request.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&[9, 7], &[7, 5, 2]), [9, 7, 5, 2]);
+    assert_eq!(numbers(&[9, 5], &[7, 5, 2]), [9, 5, 2], "one that was taken away is gone");
+    assert_eq!((numbers(&[], &[7]), numbers(&[7], &[])), (vec![], vec![7]));
+}
+
+#[test]
 fn whose_a_commit_is() {
     let message = format!("update\n\n{}", trailers::write(&[change("app", "x:2")]));
     let (bot, ann) = (("tagboat", "t@x"), ("Ann", "a@x"));

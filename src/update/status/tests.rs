@@ -52,14 +52,14 @@ fn a_request_is_told_of_and_its_failure_loses_no_push() {
     };
     let after = |before: &ImageUpdateStatus, proposal| next(before, &outcome(proposal), Some(1), None, now);
     let failure = Failure::retry(Reason::PullRequestFailed, "the api is down");
-    let failed = after(&ImageUpdateStatus::default(), Proposal { request: None, failure: Some(failure) });
+    let failed = after(&ImageUpdateStatus::default(), Proposal { failure: Some(failure), ..Proposal::default() });
     assert_eq!(failed.conditions[0].message, "the api is down");
     assert!(failed.last_push_commit.is_some() && failed.pull_request.is_none());
-    let open = after(&failed, Proposal { request: Some(request(PullRequestState::Open)), failure: None });
+    let open = after(&failed, Proposal { request: Some(request(PullRequestState::Open)), ..Proposal::default() });
     assert_eq!(open.conditions[0].message, "1 new value waits in pull request 7 (https://x/7)");
     assert_eq!(request_note(&failed, &open).unwrap().1, "pull request 7 (https://x/7) is open");
     assert_eq!(request_note(&open, &open), None);
-    let merged = after(&open, Proposal { request: Some(request(PullRequestState::Merged)), failure: None });
+    let merged = after(&open, Proposal { request: Some(request(PullRequestState::Merged)), ..Proposal::default() });
     assert_eq!(
         request_note(&open, &merged).unwrap(),
         (Reason::ProposalEnded, "pull request 7 (https://x/7) is merged".into())
@@ -76,4 +76,27 @@ fn a_push_that_nobody_told_of_is_told_of() {
     let told = (after.last_push_commit.as_ref(), after.last_push_branch.as_deref(), after.last_push_time);
     assert_eq!(told, (Some(&commit), Some("main"), Some(now)));
     assert_eq!(next(&after, &up_to_date(), Some(1), None, now).last_push_commit, Some(commit), "and stays told");
+}
+
+#[test]
+fn what_is_known_of_another_repository_counts_for_nothing() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let (one, other) = (repository("https://git/one"), repository("https://git/other"));
+    assert_eq!((one.len(), one == other), (16, false));
+    let at = |repository: &str, outcome: Result<Outcome, Failure>| {
+        let mut outcome = outcome.unwrap();
+        outcome.batch_mut().unwrap().repository = Some(repository.to_owned());
+        Ok(outcome)
+    };
+    let first = next(&ImageUpdateStatus::default(), &at(&one, pushed(vec![])), Some(1), None, now);
+    assert_eq!(first.observed_repository.as_ref(), Some(&one));
+    assert_eq!(*here(&first, &one), first);
+    let moved = next(&first, &at(&other, up_to_date()), Some(1), None, now);
+    assert_eq!((moved.observed_repository.as_ref(), &moved.last_push_commit), (Some(&other), &None));
+    assert_eq!((moved.last_push_branch, moved.last_push_time), (None, Some(now)), "pushes keep their distance");
+    // A failure tells of no repository, and neither does a status of before.
+    let failed = next(&first, &Err(Failure::retry(Reason::GitOperationFailed, "down")), Some(1), None, now);
+    assert_eq!((failed.observed_repository.as_ref(), failed.last_push_commit.is_some()), (Some(&one), true));
+    let old = ImageUpdateStatus { observed_repository: None, ..first };
+    assert_eq!(here(&old, &other).last_push_commit, old.last_push_commit);
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tagboat::git::{Auth, Depth, Mirror, Remote, Version};
+use tagboat::git::{Auth, Depth, Mirror, Reach, Remote, Version};
 use tagboat::reach::Way;
 
 use super::table::{Row, Table, Times};
@@ -19,7 +19,7 @@ const FOLDERS: usize = 1000;
 
 pub async fn run(sizes: Sizes, table: &mut Table) {
     progress("the past of a value");
-    tagboat::git::register_transports().unwrap();
+    tagboat::git::prepare().unwrap();
     let world = World::new("history").await;
     let repo = world.repo("fleet", &[("README.md", "fleet\n")]);
     grow(&repo, sizes.commits);
@@ -44,7 +44,7 @@ pub async fn run(sizes: Sizes, table: &mut Table) {
         }
         let mirror = Mirror::open(&guard::folder().join(format!("history-{}", next_number())), &repo.url).unwrap();
         let head = mirror.head(&remote, BRANCH).await.unwrap();
-        mirror.fetch(&remote, BRANCH, &head).await.unwrap();
+        mirror.fetch(&remote, BRANCH, &head, Reach::History).await.unwrap();
         let mut walks = Vec::new();
         for _ in 0..4 {
             let mut seen = 0;

@@ -57,8 +57,10 @@ impl Reader {
         std::fs::set_permissions(folder.path().join("home"), std::fs::Permissions::from_mode(0o700)).unwrap();
         let bin = folder.path().join("bin");
         std::os::unix::fs::symlink(BINARY, bin.join("tagboat")).unwrap();
-        if let Ok(kubectl) = program("kubectl") {
-            std::os::unix::fs::symlink(kubectl, bin.join("kubectl")).unwrap();
+        for name in ["kubectl", "kustomize"] {
+            if let Ok(found) = program(name) {
+                std::os::unix::fs::symlink(found, bin.join(name)).unwrap();
+            }
         }
         Self { page: page.to_owned(), names, repository: repository(page), folder }
     }

@@ -118,6 +118,33 @@ pub async fn damaged(world: World) {
     git_says(&repo, &["fsck", "--strict"]);
 }
 
+/// Who has mapped a file that shrinks may die of it (`SIGBUS`): the next life starts over.
+pub async fn cut_in_place(world: World) {
+    let repo = one_app(&world, FILE).await;
+    let text = |tag: &str| format!("{}{}", noise(300_000), marked(&world, "app", tag));
+    repo.commit(&[(FILE, &text("1.0.0"))], "more than a page of memory");
+    let launch = world.launch();
+    let tagboat = world.run(&launch).await;
+    world.push("app", &["1.1.0"]).await;
+    in_git(&repo, FILE, ":1.1.0 ").await;
+    each(
+        &launch.data_dir,
+        |path| ends(path, ".pack"),
+        |path| std::fs::File::options().write(true).open(path).unwrap().set_len(20).unwrap(),
+    );
+    repo.commit(&[(FILE, &format!("# more\n{}", text("1.1.0")))], "a difference to what was cut");
+    world.push("app", &["1.2.0"]).await;
+    tokio::select! {
+        code = tagboat.exited() => println!("it ended with {code}"),
+        () = in_git(&repo, FILE, ":1.2.0 ") => println!("it lived on"),
+    }
+    tagboat.kill9().await;
+    let _tagboat = world.run(&launch).await;
+    in_git(&repo, FILE, ":1.2.0 ").await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    assert_eq!(written(&repo), ["1.1.0", "1.2.0"]);
+}
+
 /// Text that no compression makes small.
 fn noise(bytes: usize) -> String {
     let mut state = 1_u64;

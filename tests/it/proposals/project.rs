@@ -91,6 +91,11 @@ impl<'w> Project<'w> {
         self.try_call(method, rest, body).await.unwrap_or_else(|words| panic!("{rest}: {words}"))
     }
 
+    /// A call without a body that may fail.
+    pub async fn answer(&self, method: Method, rest: &str) -> Result<Value, String> {
+        self.try_call(method, rest, json!({})).await
+    }
+
     async fn try_call(&self, method: Method, rest: &str, body: Value) -> Result<Value, String> {
         let answer = self.gitea.call(method, &self.path(rest), ANN).json(&body).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());
@@ -102,7 +107,7 @@ impl<'w> Project<'w> {
 
     /// All pull requests, the newest first.
     pub async fn requests(&self) -> Vec<Value> {
-        let all = self.call(Method::GET, "pulls?state=all&limit=50", json!({})).await;
+        let all = self.call(Method::GET, "pulls?state=all", json!({})).await;
         all.as_array().unwrap().clone()
     }
 

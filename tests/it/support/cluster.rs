@@ -21,8 +21,11 @@ use super::{checkout, free_ports, guard};
 /// How long one server may take to be ready.
 const READY: Duration = Duration::from_secs(60);
 
-/// Who may do everything: tests, the product, and a person. The audit log and managed fields tell them apart.
+/// Tests and a person, who may do everything, and the product, which may do what `deploy/` lets it. The audit log and managed fields
+/// tell them apart.
 pub const USERS: [&str; 3] = ["admin", "tagboat", "person"];
+/// Whom the API server takes the product for.
+pub const CONTROLLER: &str = "system:serviceaccount:tagboat-system:tagboat";
 /// The cluster's own programs; what they ask for is not in the audit log.
 const PROGRAMS: [&str; 3] = ["system:kube-controller-manager", "system:kube-scheduler", "system:kwok"];
 
@@ -79,6 +82,7 @@ impl Cluster {
         ];
         let cluster = Self { folder, url, client, audit, api_server, others };
         cluster.install_definitions()?;
+        cluster.install()?;
         cluster.add_node().await?;
         Ok(cluster)
     }
@@ -140,6 +144,14 @@ impl Cluster {
         let output =
             wait.args(["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]).output().unwrap();
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+
+    /// The product as users install it: its rights, and a Deployment of which kwok plays the pods.
+    fn install(&self) -> Result<(), String> {
+        let output = self.kubectl("admin").args(["apply", "--server-side", "-k"]).arg(checkout("deploy")).output();
+        let output = output.map_err(|error| error.to_string())?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(format!("kubectl apply -k deploy: {words}")) }
     }
 
     /// One node with room for everything, and the service account that pods want.
@@ -263,7 +275,11 @@ spec:
 "#;
 
 fn write_tokens(folder: &Path) {
-    let lines = USERS.iter().chain(&PROGRAMS).map(|user| format!("{},{user},{user},system:masters\n", token(user)));
+    let groups = "system:serviceaccounts,system:serviceaccounts:tagboat-system";
+    let lines = USERS.iter().chain(&PROGRAMS).map(|user| match *user {
+        "tagboat" => format!("{},{CONTROLLER},{user},\"{groups}\"\n", token(user)),
+        _ => format!("{},{user},{user},system:masters\n", token(user)),
+    });
     std::fs::write(folder.join("tokens.csv"), lines.collect::<String>()).unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use git2::{Index, IndexEntry, IndexTime, Oid, Repository, Signature, Tree};
+use git2::{ErrorCode, Index, IndexEntry, IndexTime, Oid, Repository, Signature, Tree};
 
 use super::guard;
 use super::traffic::{Fault, Request, Traffic, serve};
@@ -219,7 +219,7 @@ impl Repo {
                 let name = format!("refs/heads/{BRANCH}");
                 match repository.commit(Some(&name), &person, &person, message, &tree, &parents) {
                     Ok(id) => return id.to_string(),
-                    Err(error) if error.code() == git2::ErrorCode::Modified => {}
+                    Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Locked) => {}
                     Err(error) => panic!("{error}"),
                 }
             }

@@ -20,6 +20,9 @@ pub const OPEN: &str = "harbour";
 /// Whose images only members may see.
 pub const PRIVATE: &str = "vault";
 
+/// The most that its API lists at once, so that few are several pages.
+pub const PAGE: usize = 10;
+
 /// Gitea: a registry and a Git host.
 pub struct Gitea {
     /// Its images.
@@ -65,15 +68,31 @@ impl Gitea {
     pub async fn repo(&self, name: &str, files: &[(&str, &str)]) -> Repo {
         self.api(Method::POST, "user/repos", json!({"name": name, "private": true, "default_branch": BRANCH})).await;
         let owner = LOGIN.0;
-        let url = format!("ssh://git@127.0.0.1:{}/{owner}/{name}.git", self.ssh_port);
-        let repo = Repo::at(name, &url, &self.folder.join("repositories").join(owner).join(format!("{name}.git")));
+        let repo = Repo::at(
+            name,
+            &self.ssh_url(name),
+            &self.folder.join("repositories").join(owner).join(format!("{name}.git")),
+        );
         repo.commit(files, "first commit");
         repo
+    }
+
+    /// The URL by SSH of a repository of the administrator's.
+    pub fn ssh_url(&self, name: &str) -> String {
+        format!("ssh://git@127.0.0.1:{}/{}/{name}.git", self.ssh_port, LOGIN.0)
     }
 
     /// A repository's URL by HTTP, for the user of `registry::LOGIN`.
     pub fn url(&self, repo: &Repo) -> String {
         format!("http://{}/{}/{}.git", self.registry.host, LOGIN.0, repo.name)
+    }
+
+    /// From now on it tells this address of pushes and pull requests, signed with the key.
+    pub async fn announce(&self, repo: &Repo, url: &str, key: &str) {
+        let config = json!({"url": url, "content_type": "json", "secret": key});
+        let events = ["create", "delete", "push", "pull_request"];
+        let hook = json!({"type": "gitea", "active": true, "config": config, "events": events});
+        self.api(Method::POST, &format!("repos/{}/{}/hooks", LOGIN.0, repo.name), hook).await;
     }
 
     /// From now on nobody may push to the branch.
@@ -173,8 +192,12 @@ ROOT = {folder}/repositories
 INSTALL_LOCK = true
 SECRET_KEY = of-no-use-to-anyone
 PASSWORD_HASH_ALGO = pbkdf2_v1
+[api]
+MAX_RESPONSE_ITEMS = {PAGE}
 [service]
 DISABLE_REGISTRATION = true
+[webhook]
+ALLOWED_HOST_LIST = loopback
 [cron]
 ENABLED = false
 [cron.update_checker]

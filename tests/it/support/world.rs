@@ -78,6 +78,38 @@ impl World {
         self.git.repo(&format!("{}-{name}", self.namespace), files)
     }
 
+    /// What a namespace's owner gives the controller, what it has of its own in the namespace of its Lease, and rights to everything for the
+    /// service account that it acts as.
+    fn rights(namespace: &str) -> String {
+        format!(
+            "apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: tagboat}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tagboat-tenant}}
+subjects: [{{kind: ServiceAccount, name: tagboat, namespace: tagboat-system}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: tagboat-lease}}
+rules:
+- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}}
+- {{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tagboat], verbs: [get, patch]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: tagboat-lease}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: tagboat-lease}}
+subjects: [{{kind: ServiceAccount, name: tagboat, namespace: tagboat-system}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
+subjects: [{{kind: ServiceAccount, name: default, namespace: {namespace}}}]
+"
+        )
+    }
+
     /// Server-side apply of one or more documents, as the field manager `person`; objects without namespace get the test's.
     pub async fn apply_yaml(&self, text: &str) -> Vec<DynamicObject> {
         apply_yaml(&self.client, &self.namespace, text).await
@@ -102,7 +134,8 @@ impl World {
         self.api::<Secret>().patch(name, &params, &Patch::Apply(secret)).await.unwrap();
     }
 
-    /// How to run the controller for this test's namespace, as the user `tagboat`, with data of its own.
+    /// How to run the controller for this test's namespace, with the rights of `deploy/` and data of its own. GitSyncs act as the
+    /// namespace's service account `default`.
     pub fn launch(&self) -> Launch {
         let data_dir = guard::folder().join(format!("{}-data-{}", self.namespace, next_number()));
         Launch {
@@ -110,7 +143,7 @@ impl World {
             namespace: Some(self.namespace.clone()),
             data_dir,
             args: Vec::new(),
-            env: Vec::new(),
+            env: vec![("TAGBOAT_DEFAULT_SERVICE_ACCOUNT".to_owned(), "default".to_owned())],
             name: self.namespace.clone(),
             largest_file: None,
         }
@@ -151,6 +184,39 @@ pub async fn make_namespace(client: &Client, name: &str) {
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
     eventually("the default service account", Duration::from_secs(30), || accounts.get("default")).await;
+    apply_yaml(client, name, &rights(name)).await;
+}
+
+/// What a namespace's owner gives the controller, what it has of its own in the namespace of its Lease, and rights to everything for the
+/// service account that it acts as.
+fn rights(namespace: &str) -> String {
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: tagboat}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tagboat-tenant}}
+subjects: [{{kind: ServiceAccount, name: tagboat, namespace: tagboat-system}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: tagboat-lease}}
+rules:
+- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}}
+- {{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tagboat], verbs: [get, patch]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: tagboat-lease}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: tagboat-lease}}
+subjects: [{{kind: ServiceAccount, name: tagboat, namespace: tagboat-system}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: {namespace}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
+subjects: [{{kind: ServiceAccount, name: default, namespace: {namespace}}}]
+"
+    )
 }
 
 /// Server-side apply of one or more documents, as the field manager `person`.

@@ -78,7 +78,7 @@ pub async fn by_certificate_and_proxy(world: World) {
 }
 
 /// TLS before a server, for who shows a certificate; its host and port.
-async fn front(behind: String) -> String {
+pub async fn front(behind: String) -> String {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem("ca.crt").as_bytes()).unwrap()).unwrap();
     let config = ServerConfig::builder()

@@ -1,13 +1,13 @@
 //! Names of repositories in their many spellings.
 
-use super::super::payload::Target;
+use super::super::subject::Subject;
 use super::*;
 
 /// Whether a policy's image is what a sender names.
 #[track_caller]
 fn check(ours: &str, named: &[Named], expected: bool) {
     let event = Event { names: Some(named.to_vec()), ..Event::default() };
-    assert_eq!(Target::new(&ours.parse().unwrap()).is_of(&event), expected, "{ours} {named:?}");
+    assert_eq!(Subject::Image(ours.parse().unwrap()).is_of(&event), expected, "{ours} {named:?}");
 }
 
 fn named(host: Option<&str>, path: &str, below: bool) -> Named {
@@ -72,7 +72,7 @@ fn package_urls() {
     ] {
         let head = headers([("ce-type", "dev.cdevents.artifact.published.0.2.0"), ("ce-subject", url)]);
         let events = parse(Cdevents, &head, b"{}").unwrap();
-        let target = Target::new(&ours.parse().unwrap());
+        let target = Subject::Image(ours.parse().unwrap());
         assert_eq!(events.iter().any(|event| target.is_of(event)), expected, "{ours} {url}");
     }
 }

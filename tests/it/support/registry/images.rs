@@ -1,5 +1,7 @@
 //! What the tests push: small images whose manifests and configurations say what a test wants them to.
 
+use std::path::Path;
+
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -94,6 +96,26 @@ impl Registry {
             .into_iter()
             .map(|tag| async move { self.put_manifest(repository, &tag, MANIFEST_TYPE, manifest).await });
         futures::stream::iter(puts).buffer_unordered(16).collect::<()>().await;
+    }
+
+    /// The one image of a layout on disk (OCI image specification, "Image Layout"); its digest.
+    pub async fn push_layout(&self, repository: &str, tag: &str, layout: &Path) -> String {
+        let index: Value = serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+        let blob = |digest: &str| std::fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
+        let found = index["manifests"][0]["digest"].as_str().unwrap();
+        let manifest = blob(found);
+        let parts: Value = serde_json::from_slice(&manifest).unwrap();
+        for part in std::iter::once(&parts["config"]).chain(parts["layers"].as_array().unwrap()) {
+            self.push_blob(repository, blob(part["digest"].as_str().unwrap())).await;
+        }
+        self.put_manifest(repository, tag, MANIFEST_TYPE, &manifest).await;
+        found.to_owned()
+    }
+
+    /// A manifest or blob, by its path below the repository.
+    pub async fn pull(&self, repository: &str, path: &str) -> Vec<u8> {
+        let get = self.request(Method::GET, &format!("/v2/{repository}/{path}")).header("accept", MANIFEST_TYPE);
+        self.send(get).await.bytes().await.unwrap().to_vec()
     }
 
     /// Layer and configuration of an image; its manifest.

@@ -1,0 +1,117 @@
+//! Loop two's part: the ConfigMaps and Secrets that a GitSync refers to → its variables. Each is watched alone, with the rights of the
+//! service account, so that a change renders anew and a run without news asks nobody.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+
+use crate::api::GitSync;
+use crate::api::condition::Reason;
+use crate::api::git_sync::{PostBuild, Source, SubstituteStrategy};
+use crate::cluster::watches::{One, WatchKey};
+use crate::context::{Context, synced};
+use crate::failure::Failure;
+use crate::object::Gvk;
+use crate::observing::{LIST_TIMEOUT, cluster_failure, identity, owner, view};
+use crate::sync::referred::Data;
+use crate::sync::substitute::Variables;
+
+/// The watches of what a GitSync refers to.
+pub type References = BTreeSet<WatchKey>;
+
+/// Where in the spec the sources of variables stand.
+const FIELD: &str = "spec.postBuild.substituteFrom";
+
+/// The variables of a GitSync. `watched` is what it referred to before, and becomes what it refers to now.
+///
+/// # Errors
+/// When an object is missing and not optional, can't be read, or a variable has no name that can be used.
+pub(crate) async fn variables(
+    context: &Context,
+    sync: &GitSync,
+    watched: &mut References,
+) -> Result<Variables, Failure> {
+    let build = sync.spec.post_build.as_ref();
+    let sources = build.map(|build| build.substitute_from.as_slice()).unwrap_or_default();
+    let keys: Vec<WatchKey> = sources.iter().map(|source| key(context, sync, source)).collect();
+    follow(context, sync, watched, keys.iter().cloned().collect());
+    let mut held = Vec::with_capacity(keys.len());
+    for (at, (source, key)) in sources.iter().zip(&keys).enumerate() {
+        held.push((source, look(context, key, &format!("{FIELD}[{at}]")).await?));
+    }
+    gather(build, &held, &sync.namespace().unwrap_or_default())
+}
+
+/// Puts the variables together, in the order in which they win over each other.
+///
+/// # Errors
+/// As [`variables`].
+pub(crate) fn gather(
+    build: Option<&PostBuild>,
+    held: &[(&Source, Option<Data>)],
+    namespace: &str,
+) -> Result<Variables, Failure> {
+    let Some(build) = build else { return Ok(Variables::new(true, false)) };
+    let mut variables = Variables::new(build.strict, build.substitute_strategy == SubstituteStrategy::Always);
+    for (at, (source, data)) in held.iter().enumerate() {
+        let origin = format!("{} {}", source.kind.as_str(), source.name);
+        match data {
+            Some(data) => variables.add(&origin, source.kind == crate::api::git_sync::SourceKind::Secret, data),
+            None if source.optional => {}
+            None => {
+                let kind = source.kind.as_str();
+                let message = format!("{FIELD}[{at}]: {kind} {namespace}/{} does not exist", source.name);
+                return Err(Failure::user(Reason::RenderFailed, message));
+            }
+        }
+    }
+    let inline = variables.add_inline("spec.postBuild.substitute", &build.substitute);
+    inline.map_err(|reason| Failure::user(Reason::RenderFailed, reason))?;
+    Ok(variables)
+}
+
+/// Ends the watches that a GitSync no longer needs, and asks for news of those that it needs.
+pub(crate) fn follow(context: &Context, sync: &GitSync, watched: &mut References, wanted: References) {
+    let owner = owner(sync);
+    for key in watched.difference(&wanted) {
+        if context.table.referred.leave(&view(key), &owner) {
+            context.watches.stop(key);
+        }
+    }
+    for key in &wanted {
+        context.table.referred.wait(&view(key), &owner);
+    }
+    *watched = wanted;
+}
+
+fn key(context: &Context, sync: &GitSync, source: &Source) -> WatchKey {
+    WatchKey {
+        identity: identity(sync, context),
+        gvk: Gvk::new("v1", source.kind.as_str()),
+        namespace: sync.namespace(),
+        is_owned: false,
+        one: Some(One { name: source.name.clone(), asker: None }),
+    }
+}
+
+/// What an object holds now; none when it is not there.
+async fn look(context: &Context, key: &WatchKey, field: &str) -> Result<Option<Data>, Failure> {
+    loop {
+        let state = context.watches.start(key).await.map_err(|error| cluster_failure(&error))?;
+        let listed = tokio::time::timeout(LIST_TIMEOUT, synced(state)).await;
+        let listed = listed.unwrap_or_else(|_| Err("no list within 30 s".to_owned()));
+        if let Err(reason) = listed {
+            let name = key.one.as_ref().map(|one| one.name.as_str()).unwrap_or_default();
+            let message = format!("{field}: {} can't watch {} {name}: {reason}", key.identity, key.gvk.kind);
+            return Err(match reason.contains("forbidden") {
+                true => Failure::user(Reason::AccessDenied, message),
+                false => Failure::retry(Reason::ClusterUnavailable, message),
+            });
+        }
+        let data = context.table.referred.data(&view(key));
+        // Who else needed it may have ended its watch just now.
+        if context.watches.state(key).is_some() {
+            return Ok(data);
+        }
+    }
+}
