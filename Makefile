@@ -8,7 +8,7 @@ IT := test --locked --test it --
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-parts: ## build API server, etcd, kwok, three registries, kustomize, cosign: once, then milliseconds
+parts: ## build API server, etcd, kwok, three registries, kustomize, helm, cosign: once, then milliseconds
 	@tests/parts/build >/dev/null
 
 build: ## the binary: target/release/tagboat

@@ -111,11 +111,18 @@ impl Context {
                 let _ = self.wakes.git_syncs.send(ObjectRef::from_obj(&*sync));
             }
         }
-        for update in self.stores.image_updates.state() {
-            if update.namespace().as_deref() == Some(namespace) && update.spec.config_repo_ref.name == repo {
-                let _ = self.wakes.image_updates.send(ObjectRef::from_obj(&*update));
-            }
+        for update in self.writers(namespace, repo) {
+            let _ = self.wakes.image_updates.send(ObjectRef::from_obj(&*update));
         }
+    }
+
+    /// The ImageUpdates that write to a ConfigRepo.
+    pub fn writers(&self, namespace: &str, repo: &str) -> impl Iterator<Item = Arc<ImageUpdate>> + use<'_> {
+        let (namespace, repo) = (namespace.to_owned(), repo.to_owned());
+        let is_ours = move |update: &Arc<ImageUpdate>| {
+            update.namespace().as_deref() == Some(&*namespace) && update.spec.config_repo_ref.name == repo
+        };
+        self.stores.image_updates.state().into_iter().filter(is_ours)
     }
 }
 
@@ -135,12 +142,7 @@ impl Context {
 
     /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.
     pub fn reach(&self, namespace: &str, repo: &str) -> Reach {
-        let writes = |update: &ImageUpdate| {
-            update.namespace().as_deref() == Some(namespace)
-                && update.spec.config_repo_ref.name == repo
-                && !update.spec.suspend
-        };
-        let is_written = self.stores.image_updates.state().iter().any(|update| writes(update));
+        let is_written = self.writers(namespace, repo).any(|update| !update.spec.suspend);
         if is_written { Reach::History } else { Reach::Head }
     }
 

@@ -179,12 +179,8 @@ async fn listen(repo: &ConfigRepo, context: &Context, memory: &mut Remembered, n
 
 /// A person may have answered a pull request, which moves no branch.
 fn wake_proposals(context: &Context, namespace: &str, repo: &str) {
-    for update in context.stores.image_updates.state() {
-        let spec = &update.spec;
-        let is_ours = update.namespace().as_deref() == Some(namespace) && spec.config_repo_ref.name == repo;
-        if is_ours && spec.pull_request.is_some() {
-            let _ = context.wakes.image_updates.send(ObjectRef::from_obj(&*update));
-        }
+    for update in context.writers(namespace, repo).filter(|update| update.spec.pull_request.is_some()) {
+        let _ = context.wakes.image_updates.send(ObjectRef::from_obj(&*update));
     }
 }
 

@@ -433,8 +433,9 @@ async fn the_host_merges_the_base(world: World) {
 async fn two_controllers(world: World) {
     let (project, title) = project(&world, "", "").await;
     let _first = world.tagboat().await;
-    let _second = world.tagboat().await;
     project.listed(&[&format!("1 open {title} 1.1.0")]).await;
+    // Two that open one at the same moment get two from Gitea, which does not lock.
+    let _second = world.tagboat().await;
     for tag in ["1.2.0", "1.3.0", "1.4.0"] {
         world.push("app", &[tag]).await;
         project.proposed(tag).await;

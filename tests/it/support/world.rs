@@ -78,38 +78,6 @@ impl World {
         self.git.repo(&format!("{}-{name}", self.namespace), files)
     }
 
-    /// What a namespace's owner gives the controller, what it has of its own in the namespace of its Lease, and rights to everything for the
-    /// service account that it acts as.
-    fn rights(namespace: &str) -> String {
-        format!(
-            "apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: tagboat}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tagboat-tenant}}
-subjects: [{{kind: ServiceAccount, name: tagboat, namespace: tagboat-system}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {{name: tagboat-lease}}
-rules:
-- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}}
-- {{apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [tagboat], verbs: [get, patch]}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {{name: tagboat-lease}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: tagboat-lease}}
-subjects: [{{kind: ServiceAccount, name: tagboat, namespace: tagboat-system}}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: {namespace}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
-subjects: [{{kind: ServiceAccount, name: default, namespace: {namespace}}}]
-"
-        )
-    }
-
     /// Server-side apply of one or more documents, as the field manager `person`; objects without namespace get the test's.
     pub async fn apply_yaml(&self, text: &str) -> Vec<DynamicObject> {
         apply_yaml(&self.client, &self.namespace, text).await
