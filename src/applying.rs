@@ -33,7 +33,7 @@ mod hooks;
 mod ignoring;
 mod recreate;
 
-pub(crate) use hooks::Hooks;
+pub(crate) use hooks::{Hooks, Swept, sweep};
 pub(crate) use ignoring::Others;
 
 /// One plan, being carried out.
@@ -106,6 +106,12 @@ struct Failed {
 impl Failed {
     fn new(key: &ObjectKey, reason: Reason, error: &Error) -> Self {
         Self { reason, text: format!("{key}: {error}"), is_transient: error.is_transient() }
+    }
+
+    /// The server quotes what it refuses.
+    fn of(manifest: &Manifest, error: &Error) -> Self {
+        let text = format!("{}: {}", manifest.key, Mask::of(&manifest.body).hide(&error.to_string()));
+        Self { text, ..Self::new(&manifest.key, reason(error), error) }
     }
 }
 
@@ -212,7 +218,7 @@ impl Applying<'_> {
                 Ok(None) => done.owned.leave(action.key.clone(), &manifest.gvk.version),
                 Err(error) => {
                     done.broken.insert(action.key.clone());
-                    done.failed.push(Failed::new(&action.key, reason(&error), &error));
+                    done.failed.push(Failed::of(manifest, &error));
                 }
             }
         }

@@ -6,11 +6,11 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::api::condition::Reason;
 use crate::api::git_sync::{self, ObjectHealth};
-use crate::applying::{Applied, Applying, Hooks};
-use crate::awaiting::{self, Others};
+use crate::applying::{Applied, Applying, Hooks, Others};
+use crate::awaiting;
 use crate::context::requested_at;
 use crate::failure::{Answer, Failure};
-use crate::object::{Manifest, ObjectKey};
+use crate::object::{Gvk, Manifest, ObjectKey};
 use crate::observing::{self, Keys, places};
 use crate::rendering::Rendering;
 use crate::revision::Revision;
@@ -47,7 +47,7 @@ impl Run<'_> {
             let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
         }
         if let Some(failure) = failure {
-            return Err(self.failed(scene, applied.owned, failure).await);
+            return Err(self.failed(scene, applied, failure).await);
         }
         let (mut health, others) = self.health(scene, &applied).await?;
         let is_staged = !applied.waiting.is_empty();
@@ -64,26 +64,31 @@ impl Run<'_> {
         if health.is_empty() && !is_staged {
             match scene.applying.run_hooks(scene.hooks, Phase::After, &mut applied.owned).await {
                 Ok(running) => applied.waiting.extend(running.map(|hook| (hook.clone(), hook))),
-                Err(failure) => return Err(self.failed(scene, applied.owned, failure).await),
+                Err(failure) => return Err(self.failed(scene, applied, failure).await),
             }
         }
         self.remember(&applied.owned);
         let (revision, inventory) = (scene.revision.clone(), self.encode(&applied.owned));
-        let objects = scene.rendering.manifests.len() - scene.hooks.all.len() + others.count;
+        let hooks = scene.rendering.manifests.iter().filter(|manifest| scene.hooks.contains(&manifest.key)).count();
+        let objects = scene.rendering.manifests.len() - hooks + others.count;
+        let drifted = applied.left.into_values().collect();
         if !applied.waiting.is_empty() {
             let waits = if waits == Waits::No { Waits::ForHealth } else { waits };
             let waiting = status::waiting(&applied.waiting);
-            return Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting });
+            return Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting, drifted });
         }
-        let drifted = applied.left.into_values().collect();
         Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted })
     }
 
     /// All that is not healthy: what others make first, then its own.
-    async fn health(&mut self, scene: &Scene<'_>, applied: &Applied) -> Result<(Vec<ObjectHealth>, Others), Broken> {
+    async fn health(
+        &mut self,
+        scene: &Scene<'_>,
+        applied: &Applied,
+    ) -> Result<(Vec<ObjectHealth>, awaiting::Others), Broken> {
         let all = &scene.rendering.manifests;
         let revision = &scene.revision;
-        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
+        let broken = |failure: Failure| Broken::early(failure, revision);
         // Kinds that this very run defined can be watched from now on.
         let keys = if scene.applying.keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
             &self.watches(all, &applied.owned).await.map_err(broken)?.keys
@@ -99,7 +104,12 @@ impl Run<'_> {
         Ok(self.look(all, &waited, keys).await)
     }
 
-    async fn look(&mut self, all: &[Manifest], waited: &[&Manifest], keys: &Keys) -> (Vec<ObjectHealth>, Others) {
+    async fn look(
+        &mut self,
+        all: &[Manifest],
+        waited: &[&Manifest],
+        keys: &Keys,
+    ) -> (Vec<ObjectHealth>, awaiting::Others) {
         let generation = self.sync.metadata.generation;
         if self.memory.judged != generation && awaiting::judge_anew(self.context, self.sync, all, keys).await {
             self.memory.judged = generation;
@@ -142,10 +152,12 @@ impl Run<'_> {
     }
 
     /// A failure of a run, after the hooks that it starts.
-    async fn failed(&mut self, scene: &Scene<'_>, owned: Inventory, failure: Failure) -> Broken {
-        let owned = self.after_failure(scene, owned, &failure).await;
+    async fn failed(&mut self, scene: &Scene<'_>, applied: Applied, failure: Failure) -> Broken {
+        let owned = self.after_failure(scene, applied.owned, &failure).await;
         self.remember(&owned);
-        Broken { failure, attempted: Some(scene.revision.clone()), inventory: Some(self.encode(&owned)) }
+        let drifted = applied.left.into_values().collect();
+        let inventory = Some(self.encode(&owned));
+        Broken { failure, attempted: Some(scene.revision.clone()), inventory, drifted: Some(drifted) }
     }
 
     /// Starts the hooks for failures, unless what failed may work by itself in a moment, or asks a person.
@@ -155,17 +167,29 @@ impl Run<'_> {
             let ran = scene.applying.run_hooks(scene.hooks, Phase::OnFailure, &mut owned).await;
             if let Err(failure) = ran {
                 let (namespace, name) = (&self.sync.metadata.namespace, &self.sync.metadata.name);
-                tracing::warn!(kind = "GitSync", namespace, name, "{failure}");
+                let text = scene.rendering.mask.hide(&failure.to_string());
+                tracing::warn!(kind = "GitSync", namespace, name, "{text}");
             }
         }
         owned
     }
 
-    /// The hooks of a rendering.
-    pub(crate) fn hooks<'r>(&self, rendering: &'r Rendering, hashes: &BTreeMap<ObjectKey, String>) -> Hooks<'r> {
+    /// The hooks of a rendering. Those of kinds that can't be seen don't run, and neither do those that the plan refuses.
+    pub(crate) fn hooks<'r>(
+        &self,
+        rendering: &'r Rendering,
+        others: &Others<'_>,
+        (plan, denied): (&Plan, &BTreeMap<(Gvk, String), Failure>),
+        may_start: bool,
+    ) -> Hooks<'r> {
         let all = hooks::of(&rendering.manifests);
         let retry = requested_at(self.sync) != self.before.last_handled_reconcile_at;
-        let rendering = if all.is_empty() { String::new() } else { hooks::rendering(hashes) };
-        Hooks { all, rendering, retry }
+        let mut refused = plan.refused_hooks.clone();
+        refused.extend(all.iter().filter_map(|hooked| {
+            let place = (hooked.manifest.gvk.clone(), hooked.manifest.key.namespace.clone());
+            Some((hooked.manifest.key.clone(), denied.get(&place)?.message.clone()))
+        }));
+        let rendering = if all.is_empty() { String::new() } else { hooks::rendering(&others.hashes) };
+        Hooks { all, rendering, retry, refused, may_start }
     }
 }

@@ -41,7 +41,7 @@ pub mod history;
 use crate::api::condition::{Reason, ready};
 use crate::api::git_sync;
 use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus};
-use crate::applying::{Applying, Before, Others};
+use crate::applying::{Applying, Before, Others, Swept, sweep};
 use crate::awaiting;
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
@@ -82,6 +82,8 @@ pub struct Remembered {
     pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
     pub(crate) judged: Option<i64>,
+    /// Objects of hooks that go when the status is written.
+    swept: Vec<Swept>,
 }
 
 impl Remembered {
@@ -140,11 +142,8 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
-    let is_on_its_way = matches!(
-        &outcome,
-        Ok(Outcome::Applied { waits: Waits::ForHealth, .. } | Outcome::Staged { waits: Waits::ForHealth, .. })
-    );
-    let is_settling = is_on_its_way && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero();
+    let is_settling = is_settling(&outcome, &memory) && requested_at(&*sync) == before.last_handled_reconcile_at;
+    // What a person asked for is written at once, so that it is done once.
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
@@ -153,6 +152,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
+            sweep(&sync, &context, &mut memory.swept).await;
         }
         Err(error) => {
             tracing::warn!(kind = "GitSync", name = sync.name_any(), "status not written: {error}");
@@ -162,6 +162,15 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     context.syncs.put(&*sync, memory);
     awaiting::wake_dependants(&context, &sync, &before, &status);
     Requeue::requeue(again)
+}
+
+/// Whether what is on its way may arrive in a moment, so that the status can wait for that.
+fn is_settling(outcome: &Result<Outcome, Broken>, memory: &Remembered) -> bool {
+    let is_on_its_way = matches!(
+        outcome,
+        Ok(Outcome::Applied { waits: Waits::ForHealth, .. } | Outcome::Staged { waits: Waits::ForHealth, .. })
+    );
+    is_on_its_way && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero()
 }
 
 /// What the server and the objects say may quote what came from a Secret.
@@ -242,7 +251,7 @@ impl Run<'_> {
         let (rendering, failed) = self.render(&grounded).await?;
         awaiting::depend(self.context, self.sync, &revision)?;
         let owned = self.owned();
-        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
+        let broken = |failure: Failure| Broken::early(failure, &revision);
         let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
         let (keys, denied) = (watched.keys, watched.denied.values().next().cloned());
         let all = rendering.clone();
@@ -258,12 +267,10 @@ impl Run<'_> {
         let applying =
             Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
-            self.memory.unhealthy.since = None;
-            self.memory.unhealthy.waited_since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
-        let hooks = self.hooks(&rendering, hashes);
+        let hooks = self.hooks(&all, &others, (&plan, &watched.denied), failed.is_none());
         let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
             Ok(held) => (held, None),
             Err(failure) => (hooks.first(Phase::Before), Some(failure)),
@@ -273,8 +280,11 @@ impl Run<'_> {
         let mut applied = applying.carry_out(&rendering, known, &plan, may_prune).await;
         let large = || status::unconfirmed(&plan, &revision).filter(|_| applied.waiting.is_empty());
         let failure = failed.or(hook_failure).or(applied.failure.take()).or(denied).or_else(large);
-        let scene = Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, revision };
-        self.conclude(&scene, applied, failure).await
+        let scene = Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, revision: revision.clone() };
+        let ended = self.conclude(&scene, applied, failure).await;
+        self.memory.swept =
+            scene.applying.swept(&hooks, self.memory.inventory.as_ref().unwrap_or(&Inventory::default()));
+        ended
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -320,7 +330,7 @@ impl Run<'_> {
         };
         match last {
             Some(last) => Ok((last, Some(failure))),
-            None => Err(Broken { failure, attempted: Some(grounded.revision.clone()), inventory: None }),
+            None => Err(Broken::early(failure, &grounded.revision)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Objects that others changed: what they changed, and who; what is undone, and what is left to whom.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::future::join_all;
 use kube::ResourceExt;
@@ -54,8 +55,10 @@ impl Applying<'_> {
                     let is_nothing = self.ignored.contains_key(&manifest.key);
                     return Drift { is_nothing, ..say("the ownership of its fields changed") };
                 }
-                let changes: Vec<String> = changed.iter().map(ToString::to_string).collect();
-                let change = changed.iter().map(fields::FieldDrift::change).collect::<Vec<_>>().join("; ");
+                // What the cluster holds may be a secret's value too.
+                let told = |text: String| self.mask.hide(&text);
+                let changes: Vec<String> = changed.iter().map(|drift| told(drift.to_string())).collect();
+                let change = changed.iter().map(|drift| told(drift.change())).collect::<Vec<_>>().join("; ");
                 let by = changed.into_iter().filter_map(|drift| drift.manager).collect();
                 Drift { text: status::few(&changes), changes, change, by, is_nothing: false }
             }
@@ -77,13 +80,12 @@ impl Applying<'_> {
     /// Whether a change that came back is left to whoever makes it; told once.
     pub(super) async fn yields(&self, key: &ObjectKey, drift: &Drift, fights: &mut Fights) -> Option<ObjectDrift> {
         // A person is no controller, however stubborn.
-        let is_person = drift.by.iter().all(|manager| manager.starts_with("kubectl"));
+        let is_person = !drift.by.is_empty() && drift.by.iter().all(|manager| manager.starts_with("kubectl"));
         let rest = self.sync.spec.interval.0;
         if is_person || !fights.is_lost(key, &drift.change, self.now.steady, rest) {
             return None;
         }
-        let version = self.version(key);
-        if fights.seen(key, version).is_none() {
+        if fights.tells(key) {
             let note = format!(
                 "{key} was set back {ROUNDS} times in a row and is left now: {}; leave the field to its manager by \
                  spec.ignoreDifferences, or stop that",
@@ -92,7 +94,6 @@ impl Applying<'_> {
             tracing::warn!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
             let cluster = &self.context.cluster;
             let _ = cluster.publish(self.sync, Severity::Warning, Reason::Contested, &note, self.now.wall).await;
-            fights.see(key, version, drift.of(key));
         }
         Some(drift.of(key))
     }
@@ -115,7 +116,7 @@ impl Applying<'_> {
         fights: &mut Fights,
     ) -> (BTreeMap<ObjectKey, ObjectDrift>, Vec<ObjectKey>) {
         let (mut drifts, mut nothing) = (BTreeMap::new(), Vec::new());
-        let seen: Vec<Option<ObjectDrift>> = left.iter().map(|key| fights.seen(key, self.version(key))).collect();
+        let seen: Vec<Option<ObjectDrift>> = left.iter().map(|key| fights.seen(key, self.stamp(key))).collect();
         let unseen = left.iter().zip(&seen).filter(|(_, seen)| seen.is_none()).take(OBJECTS);
         let looked = unseen.map(|(key, _)| async move { (key, self.drift(manifests[key]).await) });
         let looked: BTreeMap<&ObjectKey, Drift> = join_all(looked).await.into_iter().collect();
@@ -127,7 +128,7 @@ impl Applying<'_> {
                     continue;
                 }
                 (None, Some(drift)) => {
-                    fights.see(key, self.version(key), drift.of(key));
+                    fights.see(key, self.stamp(key), drift.of(key));
                     drift.of(key)
                 }
                 (None, None) => ObjectDrift { object: key.to_string(), changes: Vec::new() },
@@ -137,9 +138,12 @@ impl Applying<'_> {
         (drifts, nothing)
     }
 
-    /// The version of an object that its watch saw last.
-    fn version(&self, key: &ObjectKey) -> u64 {
-        self.seen(key).map_or(0, |entry| entry.version)
+    /// Stands for all that a change follows from: the object as its watch saw it last, what Git says of it, and the rules.
+    fn stamp(&self, key: &ObjectKey) -> u64 {
+        let live = self.seen(key).map(|entry| (entry.version, entry.observed.uid));
+        let mut stamp = DefaultHasher::new();
+        (live, self.hashes.get(key), self.sync.metadata.generation).hash(&mut stamp);
+        stamp.finish()
     }
 }
 

@@ -1,14 +1,21 @@
 //! Hooks: started when it is their turn, looked at by the watches, deleted as they ask.
 
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+
+use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::cluster::Error;
+use crate::context::Context;
 use crate::failure::Failure;
-use crate::object::{Manifest, ObjectKey};
-use crate::observing::{cluster_failure, view};
-use crate::sync::hooks::{self, Hooked, State, Step};
+use crate::object::{Gvk, Manifest, ObjectKey};
+use crate::observing::{cluster_failure, identity, view};
+use crate::sync::hooks::{self, Hooked, How, Live, State, Step};
 use crate::sync::inventory::Inventory;
 use crate::sync::manner::{HookDelete, Phase};
 use crate::sync::observed::Entry;
+use crate::sync::substitute::Mask;
 
 use super::Applying;
 
@@ -20,9 +27,16 @@ pub struct Hooks<'a> {
     pub rendering: String,
     /// What failed is tried again, as a person asked for it.
     pub retry: bool,
+    /// Those that must not run, each with the reason.
+    pub refused: BTreeMap<ObjectKey, String>,
+    /// Whether any may be started: not when the head can't be rendered, and this is only the last good state.
+    pub may_start: bool,
 }
 
-impl Hooks<'_> {
+/// The object of a hook that asks to be deleted now: its kind, and which incarnation of it.
+pub(crate) type Swept = (Gvk, ObjectKey, String);
+
+impl<'a> Hooks<'a> {
     /// Whether an object is a hook.
     pub fn contains(&self, key: &ObjectKey) -> bool {
         self.all.iter().any(|hooked| hooked.manifest.key == *key)
@@ -30,8 +44,11 @@ impl Hooks<'_> {
 
     /// The first hook of a phase.
     pub fn first(&self, phase: Phase) -> Option<ObjectKey> {
-        let mut of_phase = self.all.iter().filter(|hooked| hooked.hook.phases.contains(&phase));
-        of_phase.next().map(|hooked| hooked.manifest.key.clone())
+        self.of(phase).next().map(|hooked| hooked.manifest.key.clone())
+    }
+
+    fn of(&self, phase: Phase) -> impl Iterator<Item = &Hooked<'a>> {
+        self.all.iter().filter(move |hooked| hooked.hook.phases.contains(&phase))
     }
 }
 
@@ -46,15 +63,11 @@ impl Applying<'_> {
         phase: Phase,
         owned: &mut Inventory,
     ) -> Result<Option<ObjectKey>, Failure> {
-        if !hooks.all.iter().any(|hooked| hooked.hook.phases.contains(&phase)) {
-            return Ok(None);
-        }
-        let run = hooks::run(&hooks.rendering, phase);
-        self.settle(hooks, phase, &run, owned).await?;
+        self.settle(hooks, phase, owned);
         loop {
-            let state = |key: &ObjectKey| self.hook_state(key, owned, &run);
-            match hooks::next(&hooks.all, phase, &state) {
+            match hooks::next(&hooks.all, phase, &|hooked| self.hook_state(hooks, hooked, phase, owned)) {
                 Step::Done => return Ok(None),
+                Step::Start(_) if !hooks.may_start => return Ok(None),
                 Step::Wait(key) => return Ok(Some(key)),
                 Step::Failed(key, why) => {
                     let message = format!(
@@ -66,9 +79,10 @@ impl Applying<'_> {
                 Step::Start(due) => {
                     for hooked in due {
                         let key = &hooked.manifest.key;
-                        let started = self.start_hook(hooked).await;
-                        match started.map_err(|error| hook_failure(key, &error))? {
-                            true => owned.set(key.clone(), &hooked.manifest.gvk.version, &run, hooks::RUNNING),
+                        let run = hooks::run(&hooks.rendering, phase);
+                        let started = self.start_hook(hooked, &run).await;
+                        match started.map_err(|error| hook_failure(hooked.manifest, &error))? {
+                            true => record(owned, hooks, hooked, phase, How::Running),
                             // The one of before is still on its way out; its watch says when it is gone.
                             false => return Ok(Some(key.clone())),
                         }
@@ -78,45 +92,41 @@ impl Applying<'_> {
         }
     }
 
-    /// Records what became of hooks that ran, and deletes those that ask for it.
-    async fn settle(&self, hooks: &Hooks<'_>, phase: Phase, run: &str, owned: &mut Inventory) -> Result<(), Failure> {
-        for hooked in hooks.all.iter().filter(|hooked| hooked.hook.phases.contains(&phase)) {
-            let (key, version) = (&hooked.manifest.key, &hooked.manifest.gvk.version);
-            let (how, policy) = match self.hook_state(key, owned, run) {
-                State::Due | State::Running => continue,
-                State::Done => (hooks::DONE, HookDelete::Succeeded),
-                State::Failed(_) if hooks.retry => {
-                    owned.set(key.clone(), version, "-", hooks::FAILED);
-                    continue;
-                }
-                State::Failed(_) => (hooks::FAILED, HookDelete::Failed),
+    /// Records what became of hooks that ran.
+    fn settle(&self, hooks: &Hooks<'_>, phase: Phase, owned: &mut Inventory) {
+        for hooked in hooks.of(phase).filter(|hooked| !hooks.refused.contains_key(&hooked.manifest.key)) {
+            let how = match self.hook_state(hooks, hooked, phase, owned) {
+                State::Due => continue,
+                State::Running => How::Running,
+                State::Done => How::Done,
+                State::Failed(_) if hooks.retry => How::Again,
+                State::Failed(_) => How::Failed,
             };
-            let is_news = owned.applied(key).is_some_and(|(_, recorded)| recorded != how);
-            if is_news && hooked.hook.delete.contains(&policy) {
-                self.delete_hook(hooked.manifest).await.map_err(|error| cluster_failure(&error))?;
-            }
-            // The words of a failure are read from its object for as long as that is there.
-            if how == hooks::DONE || hooked.hook.delete.contains(&policy) {
-                owned.set(key.clone(), version, run, how);
-            }
+            record(owned, hooks, hooked, phase, how);
         }
-        Ok(())
     }
 
-    fn hook_state(&self, key: &ObjectKey, owned: &Inventory, run: &str) -> State {
-        hooks::state(owned.applied(key), self.seen(key).map(|entry| entry.health).as_ref(), run)
+    fn hook_state(&self, hooks: &Hooks<'_>, hooked: &Hooked<'_>, phase: Phase, owned: &Inventory) -> State {
+        let key = &hooked.manifest.key;
+        if let Some(reason) = hooks.refused.get(key) {
+            return State::Failed(reason.clone());
+        }
+        let entry = self.seen(key);
+        let live = entry.as_ref().map(|entry| Live { health: &entry.health, run: entry.observed.hook_run.as_deref() });
+        hooked.state(owned.applied(key), live, &hooks.rendering, phase)
     }
 
     /// Starts a hook; false when the object of its last run is not gone yet.
-    async fn start_hook(&self, hooked: &Hooked<'_>) -> Result<bool, Error> {
-        let manifest = hooked.manifest;
-        if hooked.hook.delete.contains(&HookDelete::BeforeCreation) && self.seen(&manifest.key).is_some() {
-            self.delete_hook(manifest).await?;
+    async fn start_hook(&self, hooked: &Hooked<'_>, run: &str) -> Result<bool, Error> {
+        let manifest = hooked.started(run);
+        let is_made_anew = hooked.is_work() || hooked.hook.delete.contains(&HookDelete::BeforeCreation);
+        if let Some(entry) = self.seen(&manifest.key).filter(|_| is_made_anew) {
+            self.cluster.delete(&manifest.gvk, &manifest.key, &entry.observed.uid).await?;
             if self.cluster.get(&manifest.gvk, &manifest.key).await?.is_some() {
                 return Ok(false);
             }
         }
-        let live = self.cluster.apply(manifest).await?;
+        let live = self.cluster.apply(&manifest).await?;
         self.context.metrics.applied();
         if let Some(watch) = self.keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone())) {
             self.context.table.see(&view(watch), &live);
@@ -124,11 +134,27 @@ impl Applying<'_> {
         Ok(true)
     }
 
-    async fn delete_hook(&self, manifest: &Manifest) -> Result<(), Error> {
-        match self.seen(&manifest.key) {
-            Some(entry) => self.cluster.delete(&manifest.gvk, &manifest.key, &entry.observed.uid).await,
-            None => Ok(()),
+    /// The objects of hooks that ask to be deleted when they ended as they did. They go when the status says how that was: a crash
+    /// in between would run them again.
+    pub(crate) fn swept(&self, hooks: &Hooks<'_>, owned: &Inventory) -> Vec<Swept> {
+        let mut swept = Vec::new();
+        for hooked in hooks.all.iter().filter(|hooked| !hooks.refused.contains_key(&hooked.manifest.key)) {
+            let (key, gvk) = (&hooked.manifest.key, &hooked.manifest.gvk);
+            let Some(live) = self.seen(key).map(|entry| entry.observed).filter(|live| !live.deleting) else { continue };
+            let goes = |phase: &Phase| {
+                let policy = match hooks::how(owned.applied(key), &hooks.rendering, *phase) {
+                    Some(How::Done) => HookDelete::Succeeded,
+                    Some(How::Failed) => HookDelete::Failed,
+                    _ => return false,
+                };
+                let is_of_it = live.hook_run.as_deref() == Some(&*hooks::run(&hooks.rendering, *phase));
+                is_of_it && hooked.hook.delete.contains(&policy)
+            };
+            if hooked.hook.phases.iter().any(goes) {
+                swept.push((gvk.clone(), key.clone(), live.uid));
+            }
         }
+        swept
     }
 
     /// What the watches know of an object.
@@ -140,7 +166,27 @@ impl Applying<'_> {
     }
 }
 
-fn hook_failure(key: &ObjectKey, error: &Error) -> Failure {
+/// Deletes the objects of hooks whose end stands in the status now.
+pub(crate) async fn sweep(sync: &GitSync, context: &Context, swept: &mut Vec<Swept>) {
+    if swept.is_empty() {
+        return;
+    }
+    let cluster = context.cluster.by(&identity(sync, context));
+    for (gvk, key, uid) in std::mem::take(swept) {
+        if let Err(error) = cluster.delete(&gvk, &key, &uid).await {
+            tracing::warn!(kind = "GitSync", namespace = sync.namespace(), name = sync.name_any(), "{key}: {error}");
+        }
+    }
+}
+
+fn record(owned: &mut Inventory, hooks: &Hooks<'_>, hooked: &Hooked<'_>, phase: Phase, how: How) {
+    let key = &hooked.manifest.key;
+    let all = hooks::record(owned.applied(key), &hooks.rendering, phase, how);
+    owned.set(key.clone(), &hooked.manifest.gvk.version, &hooks.rendering, &all);
+}
+
+fn hook_failure(manifest: &Manifest, error: &Error) -> Failure {
     let failure = cluster_failure(error);
-    Failure { message: format!("hook {key} could not be started: {}", failure.message), ..failure }
+    let why = Mask::of(&manifest.body).hide(&failure.message);
+    Failure { message: format!("hook {} could not be started: {why}", manifest.key), ..failure }
 }

@@ -4,6 +4,7 @@ use crate::cluster::Error;
 use crate::object::Manifest;
 use crate::sync::manner::Manner;
 use crate::sync::recreate;
+use crate::sync::substitute::Mask;
 
 use super::Applying;
 
@@ -28,7 +29,8 @@ impl Applying<'_> {
         };
         let uid = live.pointer("/metadata/uid").and_then(|uid| uid.as_str()).unwrap_or_default();
         self.cluster.delete(&manifest.gvk, &manifest.key, uid).await?;
-        tracing::info!(object = %manifest.key, "deleted to be made anew: {message}");
+        let why = self.mask.hide(&Mask::of(&manifest.body).hide(&message));
+        tracing::info!(object = %manifest.key, "deleted to be made anew: {why}");
         self.cluster.apply(manifest).await.map_err(|error| match error {
             // Finalizers hold the old one; its watch says when it is gone.
             Error::Immutable { .. } | Error::Refused { code: 409, .. } => {

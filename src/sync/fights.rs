@@ -23,6 +23,7 @@ struct Fight {
     change: String,
     rounds: u32,
     last: Instant,
+    is_told: bool,
 }
 
 impl Fights {
@@ -30,7 +31,7 @@ impl Fights {
     pub fn corrected(&mut self, key: &ObjectKey, change: &str, now: Instant) {
         let fight = self.of.get(key).filter(|fight| fight.change == change && fight.is_answer(now));
         let rounds = fight.map_or(0, |fight| fight.rounds) + 1;
-        self.of.insert(key.clone(), Fight { change: change.to_owned(), rounds, last: now });
+        self.of.insert(key.clone(), Fight { change: change.to_owned(), rounds, last: now, is_told: false });
     }
 
     /// Whether a change that came back is left: it was undone too often in a row, and less than `rest` ago.
@@ -41,14 +42,20 @@ impl Fights {
         })
     }
 
-    /// What is known of a change that is left, if the object is still at this version of it.
-    pub fn seen(&self, key: &ObjectKey, version: u64) -> Option<ObjectDrift> {
-        self.seen.get(key).filter(|(seen, _)| *seen == version).map(|(_, drift)| drift.clone())
+    /// Whether it is to be told that a fight is lost; once for each.
+    pub fn tells(&mut self, key: &ObjectKey) -> bool {
+        self.of.get_mut(key).is_some_and(|fight| !std::mem::replace(&mut fight.is_told, true))
+    }
+
+    /// What is known of a change that is left, if all that it follows from is still the same: `stamp` stands for the object, what Git
+    /// says of it, and the rules.
+    pub fn seen(&self, key: &ObjectKey, stamp: u64) -> Option<ObjectDrift> {
+        self.seen.get(key).filter(|(seen, _)| *seen == stamp).map(|(_, drift)| drift.clone())
     }
 
     /// Remembers a change that is left.
-    pub fn see(&mut self, key: &ObjectKey, version: u64, drift: ObjectDrift) {
-        self.seen.insert(key.clone(), (version, drift));
+    pub fn see(&mut self, key: &ObjectKey, stamp: u64, drift: ObjectDrift) {
+        self.seen.insert(key.clone(), (stamp, drift));
     }
 
     /// Forgets the changes of all objects but these, which are left.
@@ -103,7 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_known_at_its_version_only() {
+    fn a_lost_fight_is_told_once() {
+        let now = crate::clock::now().steady;
+        let mut fights = Fights::default();
+        assert!(!fights.tells(&key()), "there is none");
+        fights.corrected(&key(), "x", now);
+        assert!(fights.tells(&key()));
+        assert!(!fights.tells(&key()));
+        fights.corrected(&key(), "x", now);
+        assert!(fights.tells(&key()), "it was fought again");
+    }
+
+    #[test]
+    fn what_was_seen_is_known_as_long_as_nothing_changes() {
         let mut fights = Fights::default();
         let drift = ObjectDrift { object: "ConfigMap/web/a".into(), changes: vec!["x".into()] };
         fights.see(&key(), 7, drift.clone());

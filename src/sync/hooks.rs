@@ -1,5 +1,6 @@
 //! Hooks of a rendering × what is recorded of them × how they fare → what runs next.
-//! A hook runs once for each rendering and phase; the record in the inventory says for which, so a restart runs none twice.
+//! A hook runs once for each rendering and phase: the inventory says how that ended, and until it does, the hook's object says for
+//! which rendering and phase it was started. So neither a restart nor a crash runs one twice.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +8,25 @@ use serde_json::Value;
 
 use super::hash;
 use super::health::Health;
-use super::manner::{self, Hook, Phase};
+use super::manner::{self, Hook, Mode, Phase};
+use crate::api::HOOK_RUN;
 use crate::object::{Manifest, ObjectKey};
 
-/// Recorded in the place of the live hash: it runs.
-pub const RUNNING: &str = "running";
-/// It succeeded.
-pub const DONE: &str = "done";
-/// It failed.
-pub const FAILED: &str = "failed";
+/// What is recorded of a hook in a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It runs.
+    Running,
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed,
+    /// It failed, and a person asked for another try.
+    Again,
+}
+
+const HOWS: [(How, &str); 4] =
+    [(How::Running, "running"), (How::Done, "done"), (How::Failed, "failed"), (How::Again, "again")];
 
 /// One hook.
 #[derive(Debug, Clone)]
@@ -26,6 +37,15 @@ pub struct Hooked<'a> {
     pub hook: Hook,
     /// The next wave of hooks runs when the one before is done.
     pub wave: i32,
+}
+
+/// A hook's object in the cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Live<'a> {
+    /// How it fares.
+    pub health: &'a Health,
+    /// For which rendering and phase it was started, as [`run`] writes it.
+    pub run: Option<&'a str>,
 }
 
 /// How a hook stands.
@@ -60,9 +80,61 @@ pub fn of(manifests: &[Manifest]) -> Vec<Hooked<'_>> {
 }
 
 fn hooked(manifest: &Manifest) -> Option<Hooked<'_>> {
-    let manner = manner::read(&manifest.body).ok()?;
+    let manner = manner::read(&manifest.body).ok().filter(|manner| manner.mode != Mode::Never)?;
     let hook = manner.hook.filter(|hook| !hook.phases.is_empty())?;
     Some(Hooked { manifest, hook, wave: manner.wave })
+}
+
+impl Hooked<'_> {
+    /// Whether its object is work: it does nothing again unless it is made anew.
+    pub fn is_work(&self) -> bool {
+        let key = &self.manifest.key;
+        matches!((key.group.as_str(), key.kind.as_str()), ("batch", "Job") | ("", "Pod"))
+    }
+
+    /// The object as it is started for a rendering and phase.
+    pub fn started(&self, run: &str) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        manifest.body["metadata"]["annotations"][HOOK_RUN] = run.into();
+        manifest
+    }
+
+    /// How it stands; `record` is what the inventory holds of it.
+    pub fn state(
+        &self,
+        record: Option<&(String, String)>,
+        live: Option<Live<'_>>,
+        rendering: &str,
+        phase: Phase,
+    ) -> State {
+        let started = live.and_then(|live| phase_of(live.run?, rendering));
+        let as_it_fares = |live: Live<'_>| match live.health {
+            Health::Healthy => State::Done,
+            Health::Failed(why) => State::Failed(why.clone()),
+            Health::Progressing(_) => State::Running,
+        };
+        let is_after_it = phase == Phase::Before && started == Some(Phase::After);
+        match (how(record, rendering, phase), live) {
+            (Some(How::Done), _) => State::Done,
+            (Some(How::Again), _) => State::Due,
+            (Some(How::Failed), Some(Live { health: Health::Failed(why), .. })) if started == Some(phase) => {
+                State::Failed(why.clone())
+            }
+            (Some(How::Failed), _) => State::Failed("it failed before".to_owned()),
+            (Some(How::Running) | None, Some(_)) if is_after_it => State::Done,
+            (Some(How::Running), Some(_)) if started.is_some_and(|started| started != phase) => {
+                State::Failed("it was started for another phase before its end was seen".to_owned())
+            }
+            (Some(How::Running), Some(live)) => as_it_fares(live),
+            // A Job that was done may have been swept up already.
+            (Some(How::Running), None) if self.manifest.body.pointer("/spec/ttlSecondsAfterFinished").is_some() => {
+                State::Done
+            }
+            (Some(How::Running), None) => State::Failed("it was deleted before it was done".to_owned()),
+            (None, Some(live)) if started == Some(phase) => as_it_fares(live),
+            (None, _) => State::Due,
+        }
+    }
 }
 
 /// What tells one rendering from another.
@@ -71,32 +143,41 @@ pub fn rendering(hashes: &BTreeMap<ObjectKey, String>) -> String {
     hash::of(&Value::Array(all.collect()))
 }
 
-/// What is recorded of a hook that runs for a rendering in a phase.
+/// What the object of a hook says that was started for a rendering in a phase.
 pub fn run(rendering: &str, phase: Phase) -> String {
     format!("{rendering}-{}", phase.as_str())
 }
 
-/// How a hook stands: `recorded` is what the inventory holds of it.
-pub fn state(recorded: Option<&(String, String)>, live: Option<&Health>, run: &str) -> State {
-    let Some((_, how)) = recorded.filter(|(recorded, _)| recorded == run) else { return State::Due };
-    match (how.as_str(), live) {
-        (DONE, _) => State::Done,
-        (FAILED, _) => State::Failed("failed before".to_owned()),
-        // A Job that was done may have been swept up already.
-        (_, None | Some(Health::Healthy)) => State::Done,
-        (_, Some(Health::Failed(why))) => State::Failed(why.clone()),
-        (_, Some(Health::Progressing(_))) => State::Running,
-    }
+fn phase_of(run: &str, rendering: &str) -> Option<Phase> {
+    let phase = run.strip_prefix(rendering)?.strip_prefix('-')?;
+    [Phase::Before, Phase::After, Phase::OnFailure].into_iter().find(|known| known.as_str() == phase)
+}
+
+/// What is recorded of a hook for a rendering in a phase.
+pub fn how(record: Option<&(String, String)>, rendering: &str, phase: Phase) -> Option<How> {
+    let (_, all) = record.filter(|(of, _)| of == rendering)?;
+    let word = all.split(',').filter_map(|one| one.split_once('=')).find(|(of, _)| *of == phase.as_str())?.1;
+    HOWS.iter().find(|(_, known)| *known == word).map(|(how, _)| *how)
+}
+
+/// The record of a hook with one phase said anew; what it holds of other renderings goes.
+pub fn record(record: Option<&(String, String)>, rendering: &str, phase: Phase, how: How) -> String {
+    let others = record.filter(|(of, _)| of == rendering).into_iter().flat_map(|(_, all)| all.split(','));
+    let others = others.filter(|one| one.split_once('=').is_some_and(|(of, _)| of != phase.as_str()));
+    let word = HOWS.iter().find(|(known, _)| *known == how).map_or("", |(_, word)| word);
+    let mut all: Vec<String> = others.map(str::to_owned).collect();
+    all.push(format!("{}={word}", phase.as_str()));
+    all.join(",")
 }
 
 /// What to do next for a phase.
-pub fn next<'a, 'b>(hooks: &'b [Hooked<'a>], phase: Phase, state: &dyn Fn(&ObjectKey) -> State) -> Step<'a, 'b> {
+pub fn next<'a, 'b>(hooks: &'b [Hooked<'a>], phase: Phase, state: &dyn Fn(&Hooked<'_>) -> State) -> Step<'a, 'b> {
     let mut waves: BTreeMap<i32, Vec<&Hooked<'a>>> = BTreeMap::new();
     for hooked in hooks.iter().filter(|hooked| hooked.hook.phases.contains(&phase)) {
         waves.entry(hooked.wave).or_default().push(hooked);
     }
     for wave in waves.into_values() {
-        let states: Vec<State> = wave.iter().map(|hooked| state(&hooked.manifest.key)).collect();
+        let states: Vec<State> = wave.iter().map(|hooked| state(hooked)).collect();
         let of = |wanted: fn(&State) -> bool| {
             wave.iter().zip(&states).filter(move |(_, state)| wanted(state)).map(|(hooked, _)| *hooked)
         };
@@ -117,67 +198,4 @@ pub fn next<'a, 'b>(hooks: &'b [Hooked<'a>], phase: Phase, state: &dyn Fn(&Objec
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::object::Gvk;
-    use serde_json::json;
-
-    fn job(name: &str, phases: &str, wave: &str) -> Manifest {
-        let key = ObjectKey { group: "batch".into(), kind: "Job".into(), namespace: "web".into(), name: name.into() };
-        let annotations = json!({"tagboat.dev/hook": phases, "tagboat.dev/wave": wave});
-        let body = json!({"metadata": {"annotations": annotations}});
-        Manifest { gvk: Gvk::new("batch/v1", "Job"), key, body, file: String::new(), line: 0 }
-    }
-
-    /// Hooks by name, phases and wave; how each stands → what comes next in a phase.
-    #[track_caller]
-    fn check(jobs: &[(&str, &str, &str)], states: &[State], phase: Phase, expected: &str) {
-        let manifests: Vec<Manifest> = jobs.iter().map(|(name, phases, wave)| job(name, phases, wave)).collect();
-        let hooks = of(&manifests);
-        let state = |key: &ObjectKey| states[jobs.iter().position(|(name, ..)| *name == key.name).unwrap()].clone();
-        let said = match next(&hooks, phase, &state) {
-            Step::Done => "done".to_owned(),
-            Step::Start(hooks) => {
-                let names: Vec<&str> = hooks.iter().map(|hooked| hooked.manifest.key.name.as_str()).collect();
-                format!("start {}", names.join(" "))
-            }
-            Step::Wait(key) => format!("wait {}", key.name),
-            Step::Failed(key, why) => format!("failed {}: {why}", key.name),
-        };
-        assert_eq!(said, expected);
-    }
-
-    #[test]
-    fn what_runs_next() {
-        use State::{Done, Due, Failed, Running};
-        let jobs = [("a", "before", "0"), ("b", "before", "0"), ("c", "before", "1"), ("d", "after,onFailure", "0")];
-        let before = |states: [State; 4], expected| check(&jobs, &states, Phase::Before, expected);
-        before([Due, Due, Due, Due], "start a b");
-        before([Running, Due, Due, Due], "start b");
-        before([Running, Done, Due, Due], "wait a");
-        before([Done, Done, Due, Due], "start c");
-        before([Done, Done, Done, Due], "done");
-        before([Done, Failed("x".into()), Due, Due], "failed b: x");
-        check(&jobs, &[Due, Due, Due, Due], Phase::After, "start d");
-        check(&jobs, &[Due, Due, Due, Done], Phase::OnFailure, "done");
-        check(&[], &[], Phase::Before, "done");
-    }
-
-    #[test]
-    fn how_a_hook_stands() {
-        let record = |run: &str, how: &str| Some((run.to_owned(), how.to_owned()));
-        let progressing = Health::Progressing(String::new());
-        let cases = [
-            (None, None, State::Due),
-            (record("old-before", DONE), Some(&Health::Healthy), State::Due),
-            (record("new-before", RUNNING), Some(&progressing), State::Running),
-            (record("new-before", RUNNING), Some(&Health::Healthy), State::Done),
-            (record("new-before", RUNNING), None, State::Done),
-            (record("new-before", DONE), Some(&progressing), State::Done),
-            (record("new-before", FAILED), None, State::Failed("failed before".into())),
-        ];
-        for (recorded, live, expected) in cases {
-            assert_eq!(state(recorded.as_ref(), live, &run("new", Phase::Before)), expected, "{recorded:?}");
-        }
-    }
-}
+mod tests;

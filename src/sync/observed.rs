@@ -12,7 +12,7 @@ use super::health::{Health, assess, pod_trouble};
 use super::manner;
 use super::plan::Observed;
 use super::referred::Referred;
-use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE};
+use crate::api::{FIELD_MANAGER, HOOK_RUN, OWNER_NAME, OWNER_NAMESPACE};
 use crate::object::{Gvk, ObjectKey};
 
 /// One watch, by whatever name its owner gave it.
@@ -242,6 +242,7 @@ fn entry(object: &Value, rules: Option<&Rules>) -> Option<(ObjectKey, Entry)> {
         kept: manner::kept(object),
         autoscaled: is_autoscaled(object),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()),
+        hook_run: object.pointer("/metadata/annotations").and_then(|all| Some(all.get(HOOK_RUN)?.as_str()?.to_owned())),
     };
     // Resource versions are decimal numbers that grow (Kubernetes API conventions since 1.35, and before in fact).
     let version = resource_version.parse().unwrap_or(0);

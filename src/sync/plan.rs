@@ -26,6 +26,8 @@ pub struct Observed {
     pub deleting: bool,
     /// An autoscaler sets its replicas.
     pub autoscaled: bool,
+    /// Of a hook: what it was started for.
+    pub hook_run: Option<String>,
 }
 
 /// What the user wants of plans.
@@ -95,6 +97,8 @@ pub struct Plan {
     pub unchanged: usize,
     /// What can't be done, in sentences.
     pub problems: Vec<String>,
+    /// Hooks that must not run, each with the reason.
+    pub refused_hooks: BTreeMap<ObjectKey, String>,
 }
 
 impl Plan {
@@ -129,8 +133,11 @@ pub fn plan(
             continue;
         }
         if let Some(other) = live.and_then(|live| live.owner.as_ref()).filter(|other| **other != options.owner) {
-            plan.problems
-                .push(format!("{key} belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1));
+            let reason = format!("belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1);
+            match manner.hook {
+                Some(_) => drop(plan.refused_hooks.insert(key.clone(), format!("it {reason}"))),
+                None => plan.problems.push(format!("{key} {reason}")),
+            }
             continue;
         }
         // It runs when it is its turn.

@@ -52,6 +52,8 @@ pub enum Outcome {
         waits: Waits,
         /// How many objects wait for what.
         waiting: Vec<String>,
+        /// Changes of others that were left.
+        drifted: Vec<ObjectDrift>,
     },
     /// The repository is about to be read; nothing is known that could be said.
     Waiting,
@@ -79,11 +81,20 @@ pub struct Broken {
     pub attempted: Option<Revision>,
     /// What is owned now, when the run got that far.
     pub inventory: Option<Inventory>,
+    /// Changes of others that were left, when the run got that far.
+    pub drifted: Option<Vec<ObjectDrift>>,
+}
+
+impl Broken {
+    /// A run that failed before anything was applied.
+    pub fn early(failure: Failure, attempted: &Revision) -> Self {
+        Self { attempted: Some(attempted.clone()), ..failure.into() }
+    }
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self { failure, attempted: None, inventory: None }
+        Self { failure, attempted: None, inventory: None, drifted: None }
     }
 }
 
@@ -127,10 +138,14 @@ pub fn next(
     status.last_handled_reconcile_at = requested_at;
     let verdict = match outcome {
         Ok(Outcome::Waiting) => return before.clone(),
-        Ok(Outcome::Suspended) => Verdict::Ready {
-            reason: Reason::Suspended,
-            message: "suspended; nothing is applied, corrected or pruned".to_owned(),
-        },
+        Ok(Outcome::Suspended) => {
+            // Nobody looks, so nobody knows.
+            status.drift.clear();
+            Verdict::Ready {
+                reason: Reason::Suspended,
+                message: "suspended; nothing is applied, corrected or pruned".to_owned(),
+            }
+        }
         Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted }) => {
             status.last_attempted_revision = Some(revision.clone());
             status.last_applied_revision = Some(revision.clone());
@@ -143,7 +158,8 @@ pub fn next(
             status.drift = drifted.iter().take(DRIFTED).cloned().collect();
             applied(revision, &health[..*waited], *objects, *waits, drifted)
         }
-        Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting }) => {
+        Ok(Outcome::Staged { revision, inventory, health, objects, waits, waiting, drifted }) => {
+            status.drift = drifted.iter().take(DRIFTED).cloned().collect();
             status.last_attempted_revision = Some(revision.clone());
             status.inventory = Some(inventory.clone());
             let held = waiting.len();
@@ -159,6 +175,9 @@ pub fn next(
             }
             if let Some(inventory) = &broken.inventory {
                 status.inventory = Some(inventory.clone());
+            }
+            if let Some(drifted) = &broken.drifted {
+                status.drift = drifted.iter().take(DRIFTED).cloned().collect();
             }
             Verdict::Failed(broken.failure.clone())
         }

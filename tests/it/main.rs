@@ -56,6 +56,7 @@ mod signing;
 mod story;
 mod tenants;
 mod transports;
+mod told;
 mod treatments;
 mod variables;
 
@@ -121,6 +122,7 @@ fn run_tests() -> ExitCode {
         objects::trials(),
         drift::trials(),
         manners::trials(),
+        told::trials(),
         treatments::trials(),
         hooked::trials(),
         kustomizations::trials(),

@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         trial("manners: made once", made_once),
         trial("manners: left alone and kept", left_alone_and_kept),
         trial("manners: an unknown word stops its object only", an_unknown_word),
+        trial("manners: nothing is pruned by an empty or partial render", an_empty_or_partial_render),
         trial("manners: waves wait for health", waves_wait_for_health),
         trial("manners: a definition and its objects", a_definition_and_its_objects),
     ]
@@ -114,6 +115,38 @@ async fn an_unknown_word(world: World) {
     synced(&world, "apps", &commit).await;
 }
 
+async fn an_empty_or_partial_render(world: World) {
+    let files =
+        [("apps/a.yaml", &*config_map("a", "one")), ("apps/b.yaml", &config_map("b", "one")), ("README.md", "hello\n")];
+    let repo = fleet(&world, &files).await;
+    git_sync(&world, "path: apps").await;
+    let _tagboat = world.tagboat().await;
+    synced(&world, "apps", &repo.head()).await;
+    let mark = world.cluster.audit().mark();
+
+    repo.commit(&[("apps/a.yaml", "kind: [\n"), ("apps/b.yaml", "# gone\n")], "one can't be read, one left");
+    fails(&world, "apps", Reason::RenderFailed, &["apps/a.yaml"]).await;
+    let commit = repo.remove(&["apps/a.yaml"], "no object is left");
+    fails(&world, "apps", Reason::ApplyFailed, &["the path holds no objects, so the 2 owned ones are kept"]).await;
+    let tried = world.api::<GitSync>().get("apps").await.unwrap().status.unwrap().last_attempted_revision.unwrap();
+    assert!(tried.to_string().ends_with(&commit));
+    repo.remove(&["apps/b.yaml"], "no folder is left");
+    fails(&world, "apps", Reason::RenderFailed, &["apps"]).await;
+    // What can't be applied keeps what would go.
+    repo.commit(&[("apps/web.yaml", &service("web", 70_000))], "nothing but a bad port");
+    fails(&world, "apps", Reason::ApplyFailed, &["Service", "70000"]).await;
+    let deletions = acts(&world, mark).into_iter().filter(|act| act.starts_with("delete")).collect::<Vec<_>>();
+    assert_eq!(deletions, Vec::<String>::new());
+    for name in ["a", "b"] {
+        exists::<ConfigMap>(&world, name, true).await;
+    }
+    let commit = repo.commit(&[("apps/web.yaml", &service("web", 80))], "mended");
+    synced(&world, "apps", &commit).await;
+    for name in ["a", "b"] {
+        exists::<ConfigMap>(&world, name, false).await;
+    }
+}
+
 async fn waves_wait_for_health(world: World) {
     let first = |tag: &str| {
         let text = deployment("db", "", "");
@@ -140,6 +173,18 @@ async fn waves_wait_for_health(world: World) {
     let commit = repo.commit(&[("db.yaml", &first("2"))], "mended");
     synced(&world, "apps", &commit).await;
     assert_eq!(acts(&world, mark), ["patch deployments/db", "patch configmaps/z", "patch configmaps/settings"]);
+
+    // Nor does what follows come when an object of a lower wave is refused.
+    let bad =
+        service("early", 70_000).replace("name: early}\n", "name: early, annotations: {tagboat.dev/wave: '-1'}}\n");
+    repo.commit(&[("bad.yaml", &bad), ("settings.yaml", &second.replace("greeting: one", "greeting: new"))], "refused");
+    let early = format!("Service/{}/early", world.namespace);
+    fails(&world, "apps", Reason::ApplyFailed, &[&early, "70000"]).await;
+    assert_eq!(live::<ConfigMap>(&world, "settings").await["data"]["greeting"], "one");
+    repo.remove(&["bad.yaml"], "without it");
+    holds::<ConfigMap>(&world, "settings", "/data/greeting", json!("new")).await;
+    let commit = repo.commit(&[("settings.yaml", &second)], "as before");
+    synced(&world, "apps", &commit).await;
 
     // A correction waits for nothing.
     repo.commit(&[("db.yaml", &first("3-broken"))], "broken again");

@@ -1,11 +1,11 @@
-//! What is in the cluster already and how a GitSync treats it: fields of others, fields that can't be changed, predecessors, fights,
+//! What is in the cluster already and how a GitSync treats it: fields of others, fields that can't be changed, predecessors,
 //! large prunes, and the end.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v1::Scale;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tagboat::api::GitSync;
@@ -29,8 +29,6 @@ pub fn trials() -> Vec<Trial> {
         trial("treatments: deletion policies", deletion_policies),
         trial("treatments: waits for termination", waits_for_termination),
         trial("treatments: predecessors hand over", predecessors_hand_over),
-        trial("treatments: drift is told in the status", drift_is_told),
-        trial("treatments: a fight is given up", a_fight_is_given_up),
     ]
 }
 
@@ -155,16 +153,41 @@ fn labelled(name: &str, app: &str) -> String {
 }
 
 async fn a_field_that_cant_be_changed(world: World) {
-    let repo = fleet(&world, &[("web.yaml", &labelled("web", "one")), ("a.yaml", &config_map("a", "one"))]).await;
+    // One asks for itself, in Argo CD's words, and one in Flux's.
+    let asks = |name: &str, app: &str, annotation: &str| {
+        labelled(name, app).replacen(
+            &format!("name: {name}}}"),
+            &format!("name: {name}, annotations: {{{annotation}}}}}"),
+            1,
+        )
+    };
+    let argo = |app: &str| asks("argo", app, "argocd.argoproj.io/sync-options: 'Force=true,Replace=true'");
+    let flux = |app: &str| asks("flux", app, "kustomize.toolkit.fluxcd.io/force: Enabled");
+    let files = [
+        ("web.yaml", &*labelled("web", "one")),
+        ("a.yaml", &config_map("a", "one")),
+        ("argo.yaml", &argo("one")),
+        ("flux.yaml", &flux("one")),
+    ];
+    let repo = fleet(&world, &files).await;
     git_sync(&world, "path: ./, wait: false").await;
     let _tagboat = world.tagboat().await;
     synced(&world, "apps", &repo.head()).await;
     let before = world.api::<Deployment>().get("web").await.unwrap().uid();
-    repo.commit(&[("web.yaml", &labelled("web", "two")), ("a.yaml", &config_map("a", "two"))], "another selector");
+    let files = [
+        ("web.yaml", &*labelled("web", "two")),
+        ("a.yaml", &config_map("a", "two")),
+        ("argo.yaml", &argo("two")),
+        ("flux.yaml", &flux("two")),
+    ];
+    repo.commit(&files, "other selectors");
     let failed = fails(&world, "apps", Reason::ApplyFailed, &["Deployment", "immutable", "spec.force"]).await;
     println!("{}", message(&failed));
     holds::<ConfigMap>(&world, "a", "/data/greeting", json!("two")).await;
     assert_eq!(world.api::<Deployment>().get("web").await.unwrap().uid(), before);
+    for name in ["argo", "flux"] {
+        holds::<Deployment>(&world, name, "/spec/selector/matchLabels/app", json!("two")).await;
+    }
 
     // What is invalid besides is never a reason to delete.
     git_sync(&world, "path: ./, wait: false, force: true").await;
@@ -227,19 +250,28 @@ async fn a_large_prune_asks_first(world: World) {
 }
 
 async fn deletion_policies(world: World) {
-    let repo =
-        fleet(&world, &[("orphan/a.yaml", &config_map("a", "one")), ("gone/b.yaml", &config_map("b", "one"))]).await;
+    let repo = fleet(
+        &world,
+        &[
+            ("orphan/a.yaml", &config_map("a", "one")),
+            ("gone/b.yaml", &config_map("b", "one")),
+            ("kept/c.yaml", &config_map("c", "one")),
+        ],
+    )
+    .await;
     let target = format!("targetNamespace: {}", world.namespace);
     sync(&world, "orphan", &format!("path: orphan, deletionPolicy: Orphan, {target}")).await;
     sync(&world, "gone", &format!("path: gone, prune: false, deletionPolicy: Delete, {target}")).await;
+    sync(&world, "kept", &format!("path: kept, prune: false, {target}")).await;
     let _tagboat = world.tagboat().await;
-    for name in ["orphan", "gone"] {
+    for name in ["orphan", "gone", "kept"] {
         synced(&world, name, &repo.head()).await;
         world.api::<GitSync>().delete(name, &DeleteParams::default()).await.unwrap();
         exists::<GitSync>(&world, name, false).await;
     }
     exists::<ConfigMap>(&world, "b", false).await;
     exists::<ConfigMap>(&world, "a", true).await;
+    exists::<ConfigMap>(&world, "c", true).await;
 }
 
 async fn waits_for_termination(world: World) {
@@ -257,91 +289,44 @@ async fn waits_for_termination(world: World) {
 }
 
 async fn predecessors_hand_over(world: World) {
+    // Those who apply server-side, and those who write otherwise.
     let predecessors = [
-        ("kustomize-controller", "kustomize.toolkit.fluxcd.io/name"),
-        ("argocd-controller", "argocd.argoproj.io/instance"),
-        ("helm", "app.kubernetes.io/managed-by"),
+        ("kustomize-controller", "kustomize.toolkit.fluxcd.io/name", true),
+        ("argocd-controller", "argocd.argoproj.io/instance", true),
+        ("helm", "app.kubernetes.io/managed-by", true),
+        ("kubectl", "app", true),
+        ("argocd-controller", "argocd.argoproj.io/instance", false),
+        ("helm", "app.kubernetes.io/managed-by", false),
+        ("kubectl-client-side-apply", "app", false),
     ];
-    for (n, (manager, label)) in predecessors.iter().enumerate() {
+    let count = predecessors.len();
+    for (n, (manager, label, is_apply)) in predecessors.iter().enumerate() {
         let old = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("m{n}"), "labels": {*label: "x"}},
             "data": {"greeting": "one", "extra": "old"}
         });
         let api = world.api::<ConfigMap>();
-        api.patch(&format!("m{n}"), &PatchParams::apply(manager), &Patch::Apply(old)).await.unwrap();
+        if *is_apply {
+            api.patch(&format!("m{n}"), &PatchParams::apply(manager), &Patch::Apply(old)).await.unwrap();
+        } else {
+            let params = PostParams { field_manager: Some((*manager).to_owned()), ..PostParams::default() };
+            api.create(&params, &serde_json::from_value(old).unwrap()).await.unwrap();
+        }
     }
-    let files: Vec<String> = (0..3).map(|n| config_map(&format!("m{n}"), "two")).collect();
-    let kept = map("m3", "two", "kustomize.toolkit.fluxcd.io/ssa: Merge");
-    let old = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m3"}, "data": {"extra": "old"}});
-    world.api::<ConfigMap>().patch("m3", &PatchParams::apply("helm"), &Patch::Apply(old)).await.unwrap();
+    let files: Vec<String> = (0..count).map(|n| config_map(&format!("m{n}"), "two")).collect();
+    let kept = map("merged", "two", "kustomize.toolkit.fluxcd.io/ssa: Merge");
+    let old =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "merged"}, "data": {"extra": "old"}});
+    world.api::<ConfigMap>().patch("merged", &PatchParams::apply("helm"), &Patch::Apply(old)).await.unwrap();
     let repo = fleet(&world, &[("all.yaml", &files.concat()), ("kept.yaml", &kept)]).await;
     git_sync(&world, "path: ./").await;
     let _tagboat = world.tagboat().await;
     synced(&world, "apps", &repo.head()).await;
-    for (n, (manager, label)) in predecessors.iter().enumerate() {
+    for (n, (manager, label, _)) in predecessors.iter().enumerate() {
         let map = live::<ConfigMap>(&world, &format!("m{n}")).await;
         assert_eq!(map["data"], json!({"greeting": "two"}), "{manager}");
         assert!(map["metadata"]["labels"].get(*label).is_none(), "{manager}");
         assert_eq!(map["metadata"]["managedFields"].as_array().unwrap().len(), 1, "{manager}");
     }
-    assert_eq!(live::<ConfigMap>(&world, "m3").await["data"], json!({"greeting": "two", "extra": "old"}));
-}
-
-async fn drift_is_told(world: World) {
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {word: sesame}\n";
-    let repo = fleet(&world, &[("a.yaml", &config_map("a", "one")), ("login.yaml", secret)]).await;
-    git_sync(&world, "path: ./, selfHeal: false").await;
-    let _tagboat = world.tagboat().await;
-    synced(&world, "apps", &repo.head()).await;
-    edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "two"}})).await;
-    edit::<Secret>(&world, "login", "kubectl-edit", json!({"stringData": {"word": "hocus-pocus"}})).await;
-    let sync = wait_for(&world.api::<GitSync>(), "apps", "both changes", SOON, |sync| {
-        sync.filter(|sync| sync.status.as_ref().is_some_and(|status| status.drift.len() == 2)).cloned()
-    })
-    .await;
-    let status = sync.status.clone().unwrap();
-    println!("{}\n{:?}", message(&sync), status.drift);
-    let a = &status.drift[0];
-    assert_eq!(a.object, format!("ConfigMap/{}/a", world.namespace));
-    assert!(a.changes[0].starts_with("data.greeting is \"two\", Git has \"one\" (set by kubectl-edit at 20"), "{a:?}");
-    assert!(status.drift[1].changes[0].starts_with("data.word is \"***\""), "{:?}", status.drift[1]);
-    edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "one"}})).await;
-    edit::<Secret>(&world, "login", "kubectl-edit", json!({"stringData": {"word": "sesame"}})).await;
-    git_sync(&world, "path: ./").await;
-    wait_for(&world.api::<GitSync>(), "apps", "no drift", SOON, |sync| {
-        sync?.status.as_ref()?.drift.is_empty().then_some(())
-    })
-    .await;
-}
-
-async fn a_fight_is_given_up(world: World) {
-    let repo = fleet(&world, &[("a.yaml", &config_map("a", "one"))]).await;
-    git_sync(&world, "path: ./").await;
-    let _tagboat = world.tagboat().await;
-    synced(&world, "apps", &repo.head()).await;
-    let mark = world.cluster.audit().mark();
-    let rival = {
-        let api = world.api::<ConfigMap>();
-        async move {
-            let params = PatchParams { field_manager: Some("rival".to_owned()), ..PatchParams::default() };
-            loop {
-                wait_for(&api, "a", "ours", SOON, |map| (map?.data.as_ref()?.get("greeting")? == "one").then_some(()))
-                    .await;
-                api.patch("a", &params, &Patch::Merge(json!({"data": {"greeting": "rival"}}))).await.unwrap();
-            }
-        }
-    };
-    let told = event(&world, "apps", Reason::Contested, &["ConfigMap", "10 times", "rival"]);
-    let note = tokio::select! {
-        () = rival => String::new(),
-        note = told => note,
-    };
-    println!("{note}");
-    assert_eq!(acts(&world, mark).len(), 10, "{:?}", acts(&world, mark));
-    let sync: GitSync = ready(&world, "apps", "True", Reason::DriftDetected).await;
-    assert!(sync.status.unwrap().drift[0].changes[0].contains("rival"));
-    assert_eq!(live::<ConfigMap>(&world, "a").await["data"]["greeting"], "rival");
-    let commit = repo.commit(&[("a.yaml", &config_map("a", "two"))], "Git still decides");
-    holds::<ConfigMap>(&world, "a", "/data/greeting", json!("two")).await;
-    synced(&world, "apps", &commit).await;
+    assert_eq!(live::<ConfigMap>(&world, "merged").await["data"], json!({"greeting": "two", "extra": "old"}));
 }
