@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::runtime::reflector::ObjectRef;
 
-use crate::api::condition::Reason;
+use crate::api::condition::{Reason, ready};
 use crate::api::git_sync::{self, ObjectHealth};
 use crate::applying::{Applied, Applying, Hooks, Others};
 use crate::awaiting;
@@ -190,6 +190,8 @@ impl Run<'_> {
             Some((hooked.manifest.key.clone(), denied.get(&place)?.message.clone()))
         }));
         let rendering = if all.is_empty() { String::new() } else { hooks::rendering(&others.hashes) };
-        Hooks { all, rendering, retry, refused, may_start }
+        let told = ready(&self.before.conditions).filter(|ready| ready.reason == Reason::HookFailed.as_str());
+        let told = told.map(|ready| ready.message.clone());
+        Hooks { all, rendering, retry, refused, told, may_start }
     }
 }

@@ -29,6 +29,8 @@ pub struct Hooks<'a> {
     pub retry: bool,
     /// Those that must not run, each with the reason.
     pub refused: BTreeMap<ObjectKey, String>,
+    /// What was told of a hook that failed in an earlier run.
+    pub told: Option<String>,
     /// Whether any may be started: not when the head can't be rendered, and this is only the last good state.
     pub may_start: bool,
 }
@@ -63,17 +65,23 @@ impl Applying<'_> {
         phase: Phase,
         owned: &mut Inventory,
     ) -> Result<Option<ObjectKey>, Failure> {
-        self.settle(hooks, phase, owned);
+        let said = self.settle(hooks, phase, owned);
         loop {
             match hooks::next(&hooks.all, phase, &|hooked| self.hook_state(hooks, hooked, phase, owned)) {
                 Step::Done => return Ok(None),
                 Step::Start(_) if !hooks.may_start => return Ok(None),
                 Step::Wait(key) => return Ok(Some(key)),
                 Step::Failed(key, why) => {
-                    let message = format!(
-                        "hook {key} failed: {why}; it runs again with the next change in Git, or when \
+                    let start = format!("hook {key} failed: ");
+                    let why = said.get(&key).unwrap_or(&why);
+                    // Its object may be gone by now, and the reason with it.
+                    let told = hooks.told.as_ref().filter(|told| why == hooks::BEFORE && told.starts_with(&start));
+                    let message = told.cloned().unwrap_or_else(|| {
+                        format!(
+                            "{start}{why}; it runs again with the next change in Git, or when \
                          tagboat.dev/requestedAt asks for it"
-                    );
+                        )
+                    });
                     return Err(Failure::user(Reason::HookFailed, message));
                 }
                 Step::Start(due) => {
@@ -92,18 +100,23 @@ impl Applying<'_> {
         }
     }
 
-    /// Records what became of hooks that ran.
-    fn settle(&self, hooks: &Hooks<'_>, phase: Phase, owned: &mut Inventory) {
+    /// Records what became of hooks that ran. Returns why those failed that did.
+    fn settle(&self, hooks: &Hooks<'_>, phase: Phase, owned: &mut Inventory) -> BTreeMap<ObjectKey, String> {
+        let mut said = BTreeMap::new();
         for hooked in hooks.of(phase).filter(|hooked| !hooks.refused.contains_key(&hooked.manifest.key)) {
             let how = match self.hook_state(hooks, hooked, phase, owned) {
                 State::Due => continue,
                 State::Running => How::Running,
                 State::Done => How::Done,
                 State::Failed(_) if hooks.retry => How::Again,
-                State::Failed(_) => How::Failed,
+                State::Failed(why) => {
+                    said.insert(hooked.manifest.key.clone(), why);
+                    How::Failed
+                }
             };
             record(owned, hooks, hooked, phase, how);
         }
+        said
     }
 
     fn hook_state(&self, hooks: &Hooks<'_>, hooked: &Hooked<'_>, phase: Phase, owned: &Inventory) -> State {

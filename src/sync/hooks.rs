@@ -28,6 +28,9 @@ pub enum How {
 const HOWS: [(How, &str); 4] =
     [(How::Running, "running"), (How::Done, "done"), (How::Failed, "failed"), (How::Again, "again")];
 
+/// Why a hook failed whose object is gone.
+pub const BEFORE: &str = "it failed before";
+
 /// One hook.
 #[derive(Debug, Clone)]
 pub struct Hooked<'a> {
@@ -120,7 +123,7 @@ impl Hooked<'_> {
             (Some(How::Failed), Some(Live { health: Health::Failed(why), .. })) if started == Some(phase) => {
                 State::Failed(why.clone())
             }
-            (Some(How::Failed), _) => State::Failed("it failed before".to_owned()),
+            (Some(How::Failed), _) => State::Failed(BEFORE.to_owned()),
             (Some(How::Running) | None, Some(_)) if is_after_it => State::Done,
             (Some(How::Running), Some(_)) if started.is_some_and(|started| started != phase) => {
                 State::Failed("it was started for another phase before its end was seen".to_owned())

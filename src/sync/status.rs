@@ -281,47 +281,4 @@ pub fn few(items: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn applied(health: &[(&str, &str)], waited: usize, waits: Waits) -> Outcome {
-        let object = |(object, status): &(&str, &str)| ObjectHealth {
-            object: (*object).to_owned(),
-            status: (*status).to_owned(),
-            message: "is late".to_owned(),
-        };
-        Outcome::Applied {
-            revision: format!("main@sha1:{}", "a".repeat(40)).parse().unwrap(),
-            inventory: Inventory::default(),
-            health: health.iter().map(object).collect(),
-            waited,
-            objects: 3,
-            waits,
-            drifted: Vec::new(),
-        }
-    }
-
-    #[track_caller]
-    fn check(outcome: &Result<Outcome, Broken>, ready: (&str, &str), summary: &str, history: RevisionOutcome) {
-        let now = DateTime::from_timestamp(0, 0).unwrap();
-        let status = next(&GitSyncStatus::default(), outcome, Some(1), None, now);
-        let said = &status.conditions[0];
-        let message = said.message.replace(&format!("main@sha1:{}", "a".repeat(40)), "HEAD");
-        assert_eq!((said.status.as_str(), message.as_str()), ready);
-        assert_eq!(status.health.unwrap().summary, summary);
-        assert_eq!(super::history(&GitSyncStatus::default(), outcome, None, now)[0].outcome, history);
-    }
-
-    #[test]
-    fn what_is_waited_for_is_told() {
-        use RevisionOutcome::{Applied, Failed, Healthy, Progressing};
-        let two = [("a", "Progressing"), ("b", "Progressing")];
-        check(&Ok(applied(&[], 0, Waits::No)), ("True", "applied HEAD: 3 objects"), "3/3", Healthy);
-        check(&Ok(applied(&two, 0, Waits::No)), ("True", "applied HEAD: 3 objects"), "1/3", Applied);
-        check(&Ok(applied(&two, 1, Waits::ForHealth)), ("Unknown", "applied HEAD; waiting for a"), "1/3", Progressing);
-        let late = "applied HEAD; a: not healthy in time: is late";
-        check(&Ok(applied(&two, 1, Waits::InVain)), ("False", late), "1/3", Failed);
-        let failed = [("a", "Progressing"), ("b", "Failed")];
-        check(&Ok(applied(&failed, 2, Waits::InVain)), ("False", "applied HEAD; b: is late"), "1/3", Failed);
-    }
-}
+mod tests;

@@ -107,40 +107,49 @@ async fn no_message_holds_a_secret(world: World) {
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: login}}\nimmutable: true\nstringData: {{{more}}}\n---\n"
         )
     };
-    let by_variable = config_map("a", "say-${word}");
-    let repo = fleet(&world, &[("login.yaml", &secret("word: open-sesame")), ("a.yaml", &by_variable)]).await;
+    let by_variable = config_map("a", "'say-${word}'");
+    let files = [
+        ("login.yaml", &*secret("word: open-sesame")),
+        ("a.yaml", &config_map("a", "'say-${word}'")),
+        ("b.yaml", &config_map("b", "one")),
+    ];
+    let repo = fleet(&world, &files).await;
     let spec = "path: ./, selfHeal: false, postBuild: {substituteFrom: [{kind: Secret, name: variables}]}";
     git_sync(&world, spec).await;
     let tagboat = world.tagboat().await;
     synced(&world, "apps", &repo.head()).await;
 
-    // A change by others, of a value that came from a Secret and to one.
+    // Changes by others: of a value that came from a Secret, and to one.
     edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "two"}})).await;
-    drifted(&world, 1).await;
-    edit::<ConfigMap>(
-        &world,
-        "a",
-        "kubectl-edit",
-        json!({"metadata": {"labels": {"tagboat.dev/gitsync-namespace": words[3]}}}),
-    )
-    .await;
-    // A Secret that can't be changed, one that is no Secret, and an object that holds a value where none may be.
-    repo.commit(&[("login.yaml", &secret("word: hocus-pocus"))], "immutable");
-    fails(&world, "apps", Reason::ApplyFailed, &["Secret", "login"]).await;
-    repo.commit(&[("login.yaml", &secret("word: [abracadabra, 1]"))], "no text");
-    let odd = fails(&world, "apps", Reason::ApplyFailed, &["Secret", "login", "***"]).await;
-    println!("{}", message(&odd));
-    repo.commit(&[("web.yaml", &service("web", 80).replace("port: 80", "port: '${word}'"))], "a word for a port");
-    let port = fails(&world, "apps", Reason::ApplyFailed, &["Service", "web", "***"]).await;
-    println!("{}", message(&port));
+    edit::<ConfigMap>(&world, "b", "kubectl-edit", json!({"data": {"greeting": words[3]}})).await;
+    drifted(&world, 2).await;
+    event(&world, "apps", Reason::DriftDetected, &["ConfigMap", "***"]).await;
+    // A Secret that can't be changed, two that are none, and an object that holds a value where none may be.
+    let mut told = Vec::new();
+    for odd in ["word: hocus-pocus", "word: [abracadabra, 1]", "word: abracadabra}\ndata: {word: 'abracadabra!'"] {
+        let commit = repo.commit(&[("login.yaml", &secret(odd))], "odd");
+        let failed = wait_for(&world.api::<GitSync>(), "apps", "a failure", SOON, |sync| {
+            let is_it = sync?.status.as_ref()?.last_attempted_revision.as_ref()?.to_string().ends_with(&commit);
+            let ready = sync?.conditions().iter().find(|condition| condition.kind == "Ready")?;
+            (is_it && ready.status == "False").then(|| message(sync.unwrap()))
+        })
+        .await;
+        println!("{failed}");
+        told.push(failed);
+    }
+    let port = service("web", 80).replace("port: 80", "port: '${word}'");
+    repo.commit(&[("login.yaml", &secret("word: open-sesame")), ("web.yaml", &port)], "a word for a port");
+    let failed = fails(&world, "apps", Reason::ApplyFailed, &["Service", "web", "***"]).await;
+    println!("{}", message(&failed));
+    told.push(message(&failed));
     repo.remove(&["web.yaml"], "no port");
     repo.commit(&[("login.yaml", &secret("word: hocus-pocus"))], "made anew");
     git_sync(&world, &format!("{spec}, force: true")).await;
     holds::<Secret>(&world, "login", "/data/word", json!("aG9jdXMtcG9jdXM=")).await;
     synced(&world, "apps", &repo.head()).await;
 
-    let sync = serde_json::to_string(&world.api::<GitSync>().get("apps").await.unwrap().status).unwrap();
-    let mut told = vec![sync, format!("{odd:?}{port:?}"), tagboat.log()];
+    told.push(tagboat.log());
+    told.push(serde_json::to_string(&world.api::<GitSync>().get("apps").await.unwrap().status).unwrap());
     for reason in [Reason::ApplyFailed, Reason::DriftDetected, Reason::DriftCorrected, Reason::Applied] {
         told.extend(events(&world, "apps", reason).await);
     }
