@@ -107,7 +107,6 @@ async fn no_message_holds_a_secret(world: World) {
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: login}}\nimmutable: true\nstringData: {{{more}}}\n---\n"
         )
     };
-    let by_variable = config_map("a", "'say-${word}'");
     let files = [
         ("login.yaml", &*secret("word: open-sesame")),
         ("a.yaml", &config_map("a", "'say-${word}'")),
