@@ -32,6 +32,7 @@ pub mod referring;
 pub mod awaiting;
 pub mod observing;
 pub mod applying;
+pub mod concluding;
 pub mod finalizing;
 pub mod leading;
 pub mod listening;

@@ -25,6 +25,12 @@ pub mod inventory;
 pub mod observed;
 pub mod fields;
 pub mod plan;
+pub mod manner;
+pub mod waves;
+pub mod recreate;
+pub mod ignore;
+pub mod fights;
+pub mod hooks;
 pub mod cel;
 pub mod health;
 pub mod dependencies;
@@ -35,13 +41,14 @@ pub mod referred;
 pub mod history;
 
 use crate::api::condition::{Reason, ready};
-use crate::api::git_sync::{self, ObjectHealth};
-use crate::api::{FINALIZER, GitSync, GitSyncStatus};
-use crate::applying::Applying;
-use crate::awaiting::{self, Others};
+use crate::api::git_sync;
+use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus};
+use crate::applying::{Applying, Before, Others, Swept, sweep};
+use crate::awaiting;
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
 use crate::cluster::events::Severity;
+use crate::concluding::Scene;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::finalizing::finalize;
@@ -49,7 +56,10 @@ use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
 use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
+use crate::revision::Revision;
+use fights::Fights;
 use inventory::Inventory;
+use manner::Phase;
 use plan::Plan;
 use status::{Broken, Outcome, Waits};
 
@@ -64,15 +74,18 @@ pub struct Remembered {
     progress: Progress<GitSyncStatus>,
     rendering: Option<Arc<Rendering>>,
     references: References,
-    inventory: Option<Inventory>,
-    unhealthy: Unhealthy,
+    pub(crate) inventory: Option<Inventory>,
+    pub(crate) unhealthy: Unhealthy,
+    pub(crate) fights: Fights,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
     has_finalizer: bool,
     /// A large inventory as it was packed last, by its digest: to pack one takes longer than all else that a run does.
-    packed: Option<(u64, git_sync::Inventory)>,
+    pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
-    judged: Option<i64>,
+    pub(crate) judged: Option<i64>,
+    /// Objects of hooks that go when the status is written.
+    swept: Vec<Swept>,
 }
 
 impl Remembered {
@@ -104,12 +117,14 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended);
     let mut again = match &outcome {
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
-        Ok(Outcome::Applied { waits, .. }) => {
+        Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
             let settled = if settled.is_zero() { now.until(memory.unhealthy.waited_since, SETTLE) } else { settled };
             match waits {
                 Waits::ForHealth if !settled.is_zero() => settled,
+                // A hook has a deadline of its own.
+                Waits::ForHealth if memory.unhealthy.waited_since.is_none() => audit,
                 Waits::ForHealth => audit.min(now.until(memory.unhealthy.waited_since, sync.spec.timeout.0)),
                 _ => audit,
             }
@@ -129,8 +144,8 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
-    let is_settling = matches!(&outcome, Ok(Outcome::Applied { waits: Waits::ForHealth, .. }))
-        && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero();
+    let is_settling = is_settling(&outcome, &memory) && requested_at(&*sync) == before.last_handled_reconcile_at;
+    // What a person asked for is written at once, so that it is done once.
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
@@ -139,6 +154,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
+            sweep(&sync, &context, &mut memory.swept).await;
         }
         Err(error) => {
             tracing::warn!(kind = "GitSync", name = sync.name_any(), "status not written: {error}");
@@ -150,11 +166,20 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     Requeue::requeue(again)
 }
 
+/// Whether what is on its way may arrive in a moment, so that the status can wait for that.
+fn is_settling(outcome: &Result<Outcome, Broken>, memory: &Remembered) -> bool {
+    let is_on_its_way = matches!(
+        outcome,
+        Ok(Outcome::Applied { waits: Waits::ForHealth, .. } | Outcome::Staged { waits: Waits::ForHealth, .. })
+    );
+    is_on_its_way && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero()
+}
+
 /// What the server and the objects say may quote what came from a Secret.
 fn mask(outcome: &mut Result<Outcome, Broken>, memory: &Remembered) {
     let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return };
     match outcome {
-        Ok(Outcome::Applied { health, .. }) => {
+        Ok(Outcome::Applied { health, .. } | Outcome::Staged { health, .. }) => {
             health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
         }
         Ok(_) => {}
@@ -170,7 +195,7 @@ fn committed_at(
     outcome: &Result<Outcome, Broken>,
 ) -> Option<DateTime<Utc>> {
     let revision = match outcome {
-        Ok(Outcome::Applied { revision, .. }) => revision,
+        Ok(Outcome::Applied { revision, .. } | Outcome::Staged { revision, .. }) => revision,
         Err(broken) => broken.attempted.as_ref()?,
         Ok(_) => return None,
     };
@@ -186,12 +211,12 @@ pub(crate) fn is_ready(status: &GitSyncStatus) -> bool {
 }
 
 /// One run over one GitSync.
-struct Run<'a> {
-    sync: &'a GitSync,
-    context: &'a Context,
-    memory: &'a mut Remembered,
-    before: &'a GitSyncStatus,
-    now: Now,
+pub(crate) struct Run<'a> {
+    pub(crate) sync: &'a GitSync,
+    pub(crate) context: &'a Context,
+    pub(crate) memory: &'a mut Remembered,
+    pub(crate) before: &'a GitSyncStatus,
+    pub(crate) now: Now,
 }
 
 impl Context {
@@ -228,7 +253,7 @@ impl Run<'_> {
         let (rendering, failed) = self.render(&grounded).await?;
         awaiting::depend(self.context, self.sync, &revision)?;
         let owned = self.owned();
-        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
+        let broken = |failure: Failure| Broken::early(failure, &revision);
         let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
         let (keys, denied) = (watched.keys, watched.denied.values().next().cloned());
         let all = rendering.clone();
@@ -236,56 +261,32 @@ impl Run<'_> {
         // Known to others from now on: what they give up may be ours.
         self.memory.rendering = Some(all.clone());
         self.context.syncs.put(self.sync, self.memory.clone());
-        let (mut owned, plan) = self.plan(&rendering, owned, &keys);
-        let drifted: Vec<String> = plan.drifted.iter().map(ToString::to_string).collect();
+        let mut others = Others::of(self.sync, &rendering).map_err(broken)?;
+        let (mut owned, plan) = self.plan(&rendering, owned, &keys, &revision, &mut others);
+        let (ignored, hashes) = (&others.ignored, &*others.hashes);
+        let (context, cluster) = (self.context, self.cluster());
+        let mask = &rendering.mask;
         let applying =
-            Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
+            Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
-            self.memory.unhealthy.since = None;
-            self.memory.unhealthy.waited_since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
-        let applied =
-            applying.carry_out(&rendering, owned, &plan, failed.is_none() && denied.is_none()).await.map_err(broken)?;
-        self.memory.inventory = Some(applied.owned.clone());
-        self.context.syncs.put(self.sync, self.memory.clone());
-        for heir in &applied.heirs {
-            let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
-        }
-        let inventory = self.encode(&applied.owned);
-        if let Some(failure) = failed.or(applied.failure).or(denied) {
-            return Err(Broken { failure, attempted: Some(revision), inventory: Some(inventory) });
-        }
-        // Kinds that this very run defined can be watched from now on.
-        let keys = if keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
-            self.watches(&rendering.manifests, &applied.owned).await.map_err(broken)?.keys
-        } else {
-            keys
+        let hooks = self.hooks(&all, &others, (&plan, &watched.denied), failed.is_none());
+        let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
+            Ok(held) => (held, None),
+            Err(failure) => (hooks.first(Phase::Before), Some(failure)),
         };
-        // What is left as others made it is not waited for.
-        let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| !plan.drifted.contains(&m.key)).collect();
-        let (mut health, others) = self.health(&rendering.manifests, &waited, &keys).await;
-        let is_waited_for = |object: &ObjectHealth| self.sync.spec.wait || others.named.contains(&object.object);
-        health.sort_by_key(|object| !is_waited_for(object));
-        let waited = health.partition_point(is_waited_for);
-        let waits = self.waits(&health[..waited]);
-        let objects = rendering.manifests.len() + others.count;
-        Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted })
-    }
-
-    /// All that is not healthy: what others make first, then its own.
-    async fn health(&mut self, all: &[Manifest], waited: &[&Manifest], keys: &Keys) -> (Vec<ObjectHealth>, Others) {
-        let generation = self.sync.metadata.generation;
-        if self.memory.judged != generation && awaiting::judge_anew(self.context, self.sync, all, keys).await {
-            self.memory.judged = generation;
-        }
-        let memory = &mut self.memory.unhealthy;
-        let others = awaiting::others(self.context, self.sync, all, memory).await;
-        let mut health = others.unhealthy.clone();
-        health.extend(observing::health(self.context, self.sync, waited, keys, memory, self.now).await);
-        memory.since = if health.is_empty() { None } else { memory.since.or(Some(self.now.steady)) };
-        (health, others)
+        let known = Before { owned, fights: std::mem::take(&mut self.memory.fights), held };
+        let may_prune = failed.is_none() && denied.is_none();
+        let mut applied = applying.carry_out(&rendering, known, &plan, may_prune).await;
+        let large = || status::unconfirmed(&plan, &revision).filter(|_| applied.waiting.is_empty());
+        let failure = failed.or(hook_failure).or(applied.failure.take()).or(denied).or_else(large);
+        let scene = Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, revision: revision.clone() };
+        let ended = self.conclude(&scene, applied, failure).await;
+        self.memory.swept =
+            scene.applying.swept(&hooks, self.memory.inventory.as_ref().unwrap_or(&Inventory::default()));
+        ended
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -331,18 +332,8 @@ impl Run<'_> {
         };
         match last {
             Some(last) => Ok((last, Some(failure))),
-            None => Err(Broken { failure, attempted: Some(grounded.revision.clone()), inventory: None }),
+            None => Err(Broken::early(failure, &grounded.revision)),
         }
-    }
-
-    fn encode(&mut self, owned: &Inventory) -> git_sync::Inventory {
-        let digest = self.memory.packed.as_ref().map(|_| owned.digest());
-        if let Some((_, packed)) = self.memory.packed.as_ref().filter(|(known, _)| Some(*known) == digest) {
-            return packed.clone();
-        }
-        let encoded = owned.encode();
-        self.memory.packed = encoded.packed.is_some().then(|| (owned.digest(), encoded.clone()));
-        encoded
     }
 
     fn owned(&self) -> Inventory {
@@ -352,32 +343,25 @@ impl Run<'_> {
             .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
     }
 
-    /// Whether it waits for these.
-    fn waits(&mut self, unhealthy: &[ObjectHealth]) -> Waits {
-        let since = &mut self.memory.unhealthy.waited_since;
-        *since = if unhealthy.is_empty() { None } else { since.or(Some(self.now.steady)) };
-        let is_late = since.is_some() && self.now.until(*since, self.sync.spec.timeout.0).is_zero();
-        if unhealthy.is_empty() {
-            Waits::No
-        } else if is_late || unhealthy.iter().any(|object| object.status == "Failed") {
-            Waits::InVain
-        } else {
-            Waits::ForHealth
-        }
-    }
-
     fn cluster(&self) -> Cluster {
         self.context.cluster.by(&identity(self.sync, self.context))
     }
 
     /// Watches every kind that is rendered or owned; a kind that the cluster does not know yet is left for after the first stage.
-    async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
+    pub(crate) async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
         let rendered = manifests.iter().map(|manifest| (manifest.gvk.clone(), manifest.key.namespace.clone()));
         let wanted: BTreeSet<_> = rendered.chain(places(owned)).collect();
         observing::start(self.context, &identity(self.sync, self.context), wanted).await
     }
 
-    fn plan(&self, rendering: &Rendering, owned: Inventory, keys: &Keys) -> (Inventory, Plan) {
+    fn plan(
+        &self,
+        rendering: &Rendering,
+        owned: Inventory,
+        keys: &Keys,
+        revision: &Revision,
+        others: &mut Others<'_>,
+    ) -> (Inventory, Plan) {
         let owner = owner(self.sync);
         let views: BTreeMap<(String, String, String), String> = keys
             .iter()
@@ -406,8 +390,16 @@ impl Run<'_> {
             }
         }
         let spec = &self.sync.spec;
-        let options = plan::Options { prune: spec.prune, self_heal: spec.self_heal, owner };
-        let plan = plan::plan(&rendering.manifests, &rendering.hashes, &observed, &owned, &options);
+        let confirmed = self.sync.annotations().get(CONFIRM_PRUNE);
+        let options = plan::Options {
+            prune: spec.prune,
+            self_heal: spec.self_heal,
+            owner,
+            prune_limit: spec.prune_limit,
+            is_prune_confirmed: confirmed.is_some_and(|written| plan::confirms(written, revision)),
+        };
+        others.add_autoscaled(&rendering.manifests, &observed);
+        let plan = plan::plan(&rendering.manifests, &others.hashes, &observed, &owned, &options);
         (owned, plan)
     }
 }
@@ -433,6 +425,8 @@ fn failed_reason(reason: &str) -> Reason {
         Reason::RenderFailed,
         Reason::HealthCheckFailed,
         Reason::PruneFailed,
+        Reason::PruneUnconfirmed,
+        Reason::HookFailed,
         Reason::AccessDenied,
         Reason::DependencyNotReady,
         Reason::DependencyCycle,

@@ -14,6 +14,7 @@ mod checks;
 mod decryption;
 mod helm;
 mod history;
+mod treatment;
 
 pub use build::{
     CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
@@ -22,6 +23,7 @@ pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
 pub use decryption::{Decryption, DecryptionProvider};
 pub use helm::HelmChart;
 pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
+pub use treatment::{DeletionPolicy, IgnoreDifference, IgnoreTarget, ObjectDrift};
 
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -99,6 +101,21 @@ pub struct GitSyncSpec {
     /// Deletes objects that left Git.
     #[serde(default = "yes")]
     pub prune: bool,
+    /// When more than this share of the owned objects left Git at once, in percent, they are deleted only after a person confirmed it
+    /// by the annotation `tagboat.dev/confirmPrune: COMMIT`; up to ten objects always go. 100 asks never.
+    #[serde(default = "default_prune_limit")]
+    #[schemars(range(max = 100))]
+    pub prune_limit: u8,
+    /// What happens to the objects when the GitSync is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Deletes objects and makes them anew when a field that can't be changed has to, where no data can be lost by that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// Fields that are left as others set them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub ignore_differences: Vec<IgnoreDifference>,
     /// Undoes changes that others make; `false`: reports them.
     #[serde(default = "yes")]
     pub self_heal: bool,
@@ -144,6 +161,10 @@ fn default_timeout() -> Span {
     Span(std::time::Duration::from_secs(300))
 }
 
+fn default_prune_limit() -> u8 {
+    50
+}
+
 pub(crate) fn yes() -> bool {
     true
 }
@@ -173,6 +194,9 @@ pub struct GitSyncStatus {
     /// How its objects fare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthStatus>,
+    /// Objects that others changed and that are left so: with `selfHeal: false`, or since another controller insists; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<ObjectDrift>,
     /// What became of the last ten revisions, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]

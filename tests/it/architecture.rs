@@ -10,7 +10,7 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "tool"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 20] = [
+const JOINTS: [&str; 21] = [
     "context",
     "signing",
     "authenticating",
@@ -25,6 +25,7 @@ const JOINTS: [&str; 20] = [
     "awaiting",
     "observing",
     "applying",
+    "concluding",
     "finalizing",
     "leading",
     "listening",

@@ -30,12 +30,14 @@ mod gates;
 mod generated;
 mod holds;
 mod health;
+mod hooked;
 mod hostile;
 mod installing;
 mod kustomizations;
 mod leaders;
 mod lists;
 mod loop_one;
+mod manners;
 mod objects;
 mod outages;
 mod overlays;
@@ -56,6 +58,8 @@ mod signing;
 mod story;
 mod tenants;
 mod transports;
+mod told;
+mod treatments;
 mod variables;
 
 use std::process::ExitCode;
@@ -119,6 +123,10 @@ fn run_tests() -> ExitCode {
         hostile::trials(),
         objects::trials(),
         drift::trials(),
+        manners::trials(),
+        told::trials(),
+        treatments::trials(),
+        hooked::trials(),
         kustomizations::trials(),
         variables::trials(),
         charts::trials(),
