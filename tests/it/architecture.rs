@@ -10,8 +10,10 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 20] = [
+const JOINTS: [&str; 22] = [
     "context",
+    "tracking",
+    "trusting",
     "signing",
     "authenticating",
     "inquiring",
