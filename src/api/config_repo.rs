@@ -97,7 +97,7 @@ pub struct GitRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub tag: Option<String>,
-    /// The newest tag in this range, as `>=1.2.0 <2.0.0` or `~1.4`. Tags that are no version, as `v1.2.3` or `1.2.3`, don't count;
+    /// The newest tag in this range, as `>=1.2.0 <2.0.0` or `~1.4`. Tags count that are whole versions, as `v1.2.3` or `1.2.3`;
     /// prereleases only when the range names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]

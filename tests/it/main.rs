@@ -43,6 +43,7 @@ mod policies;
 mod private;
 mod proposals;
 mod races;
+mod refs;
 mod registries;
 mod reliability;
 mod rivals;
@@ -55,6 +56,7 @@ mod story;
 mod tenants;
 mod transports;
 mod variables;
+mod verifying;
 
 use std::process::ExitCode;
 
@@ -101,6 +103,8 @@ fn run_tests() -> ExitCode {
         rivals::trials(),
         signatures::trials(),
         signing::trials(),
+        refs::trials(),
+        verifying::trials(),
         gates::trials(),
         choices::trials(),
         private::trials(),
