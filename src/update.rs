@@ -179,11 +179,11 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
+    check_writable(update, &grounded)?;
     if proposing::announce(update, context, &grounded, before).await? {
         memory.progress.status = Some(before.clone());
     }
     let key = signing::key(update, &context.cluster, &mut memory.key).await?;
-    check_writable(update, &grounded)?;
     let source = &grounded.revision.name;
     let target = update.spec.push.as_ref().map_or(source, |push| push.branch_or(source)).clone();
     let task = Task {

@@ -13,6 +13,7 @@ mod pull_secret;
 mod range;
 mod reference;
 mod signature;
+mod signed;
 mod substitute;
 mod tags;
 mod target;
@@ -25,7 +26,7 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 19] = [
+pub const ALL: [(&str, Target); 20] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
     ("expression", expression::run),
@@ -38,6 +39,7 @@ pub const ALL: [(&str, Target); 19] = [
     ("range", range::run),
     ("reference", reference::run),
     ("signature", signature::run),
+    ("signed", signed::run),
     ("substitute", substitute::run),
     ("tags", tags::run),
     ("target", target::run),
