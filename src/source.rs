@@ -18,7 +18,7 @@ pub mod status;
 pub mod verify;
 
 use crate::api::condition::{Reason, ready};
-use crate::api::config_repo::VerificationStatus;
+use crate::api::config_repo::{VerificationStatus, VerifyMode};
 use crate::api::reference::LocalRef;
 use crate::api::{ConfigRepo, ConfigRepoStatus};
 use crate::clock::{self, Now};
@@ -230,7 +230,9 @@ impl Look<'_> {
 
     async fn verify(&self, found: &Found) -> Result<Option<VerificationStatus>, Failure> {
         let Some(trust) = self.trust(self.before.verification.clone()) else { return Ok(None) };
-        let is_known = verify::is_known(trust.spec.mode, trust.last.as_ref(), &found.revision.commit);
+        // By its name too: a signed tag may have been copied to another one.
+        let is_known = verify::is_known(trust.spec.mode, trust.last.as_ref(), &found.revision.commit)
+            && self.before.revision.as_ref() == Some(&found.revision);
         if is_known && self.is_untouched && !self.is_asked_for {
             return Ok(trust.last);
         }
@@ -247,7 +249,13 @@ impl Look<'_> {
     /// What stays in use when something else is refused: what was verified last.
     fn stays(&self, refused: &Revision) -> Option<&Revision> {
         let last = self.before.revision.as_ref()?;
-        (is_trusted(self.before, last) && last.commit != refused.commit).then_some(last)
+        let is_by_tag = matches!(
+            self.repo.spec.verify.as_ref().map(|verify| verify.mode),
+            Some(VerifyMode::Tag | VerifyMode::TagAndHead)
+        );
+        // One commit may have a tag that is trusted and another that is not.
+        let is_other = if is_by_tag { last != refused } else { last.commit != refused.commit };
+        (is_trusted(self.before, last) && is_other).then_some(last)
     }
 
     /// Goes on with that, or with nothing: what is not trusted must not reach a cluster by a way that nobody thought of.

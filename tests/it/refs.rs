@@ -259,7 +259,7 @@ async fn admission(world: World) {
         let made = world.api::<ConfigRepo>().create(&params, &object).await;
         match made {
             Ok(_) => assert_eq!(words, "", "it is taken"),
-            Err(error) => assert!(words != "" && error.to_string().contains(words), "{error}"),
+            Err(error) => assert!(!words.is_empty() && error.to_string().contains(words), "{error}"),
         }
     };
     let id = "a1".repeat(20);

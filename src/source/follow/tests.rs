@@ -1,3 +1,5 @@
+//! What specs follow, and the newest tag of a range.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Commits and tags taken apart.
+
 use proptest::prelude::*;
 
 use super::*;
