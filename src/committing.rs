@@ -88,7 +88,7 @@ pub async fn make(
 ) -> Result<Made, Failure> {
     let job = move || -> Result<Made, crate::git::Error> {
         let Task { update, wants, status, settled, key, .. } = &*task;
-        let Grounded { mirror, revision: Revision { branch: source, commit: head }, remote } = &grounded;
+        let Grounded { mirror, revision: Revision { name: source, commit: head }, remote, .. } = &grounded;
         let repository = status::repository(&remote.url);
         let here = status::here(status, &repository);
         let status = &*here;

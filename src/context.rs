@@ -14,7 +14,7 @@ use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate, REQUESTED_AT};
 use crate::cluster::Cluster;
 use crate::cluster::watches::Watches;
 use crate::failure::Failure;
-use crate::git::{Mirror, Reach, Remote};
+use crate::git::{Mirror, Reach, Remote, Target};
 use crate::http::hooks::Hooks;
 use crate::pushing::Queues;
 use crate::registry::Registry;
@@ -23,6 +23,7 @@ use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
 use crate::tool::Programs;
+use crate::trusting::Trust;
 
 /// What the command line says, resolved.
 #[derive(Debug, Clone)]
@@ -172,15 +173,21 @@ impl Context {
     }
 }
 
-/// A branch as it was last read, and how to read more of it.
+/// A repository as it was last read, and how to read more of it.
 #[derive(Clone)]
 pub struct Grounded {
-    /// Branch and head.
+    /// What is followed, and its commit.
     pub revision: Revision,
     /// The repository's objects.
     pub mirror: Mirror,
     /// How to reach the host.
     pub remote: Remote,
+    /// How to fetch more of it.
+    pub target: Target,
+    /// Whether it is a branch, which can be written to.
+    pub is_branch: bool,
+    /// Who must have signed it.
+    pub trust: Option<Arc<Trust>>,
 }
 
 /// The heads of all ConfigRepos, by namespace and name.
@@ -193,6 +200,11 @@ impl Ground {
     /// The head of a ConfigRepo, if it was read yet.
     pub fn head(&self, namespace: &str, repo: &str) -> Option<Grounded> {
         lock(&self.heads).get(&(namespace.to_owned(), repo.to_owned())).cloned()
+    }
+
+    /// Forgets a head: nobody stands on it any more.
+    pub fn remove(&self, namespace: &str, repo: &str) {
+        lock(&self.heads).remove(&(namespace.to_owned(), repo.to_owned()));
     }
 
     /// Records a head. Says whether it is another one than before.

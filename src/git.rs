@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod grep;
 mod history;
+mod keyring;
 mod ignore;
 mod local;
 mod lsrefs;
@@ -24,6 +25,7 @@ mod push;
 mod report;
 mod signing;
 mod ssh;
+mod target;
 mod tree;
 
 #[cfg(test)]
@@ -37,10 +39,12 @@ pub use fetch::Reach;
 pub use grep::Found;
 pub use history::{Depth, Version, Visit};
 pub use ignore::ignored;
+pub use keyring::Keyring;
 pub use mirror::Mirror;
 pub use push::Pushed;
 pub use signing::SigningKey;
 pub use ssh::Ssh;
+pub use target::{Listed, Target};
 pub use tree::{BLOB_LIMIT, CommitInfo, Entry, Kind, Person};
 
 use self::place::Place;

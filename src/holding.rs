@@ -206,7 +206,7 @@ impl Look<'_> {
             tracing::warn!("the history of {} is too long to be searched to its end for reverts", paths[*first]);
         }
         // What is known of another branch says nothing about this one.
-        let seen = self.status.observed_revision.as_ref().map(|seen| seen.branch.as_str());
+        let seen = self.status.observed_revision.as_ref().map(|seen| seen.name.as_str());
         let is_known = seen.is_some_and(|seen| [self.source, self.target].contains(&seen));
         // Those of requests are the host's to tell.
         let told = self.status.holds.iter().filter(|hold| is_known && hold.request.is_none());

@@ -9,6 +9,7 @@ pub mod api;
 
 pub mod image;
 pub mod revision;
+pub mod version;
 pub mod object;
 pub mod failure;
 pub mod lease;
@@ -19,6 +20,8 @@ pub mod source;
 pub mod watch;
 pub mod update;
 pub mod sync;
+pub mod tracking;
+pub mod trusting;
 pub mod signing;
 pub mod authenticating;
 pub mod inquiring;

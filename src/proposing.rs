@@ -90,7 +90,7 @@ impl Kept {
             *self = Self::default();
             return Ok(None);
         };
-        let base = &grounded.revision.branch;
+        let base = &grounded.revision.name;
         let branch = update.spec.push.as_ref().and_then(|push| push.branch.as_ref()).filter(|branch| *branch != base);
         let branch = branch.ok_or_else(|| {
             let message = format!("spec.pullRequest: name another branch than {base} in spec.push.branch");
@@ -251,8 +251,8 @@ impl Proposing<'_> {
         };
         if let (Some(at), Some(host)) = (open, &self.host) {
             let base = &grounded.revision;
-            let farewell = proposal::farewell(&base.branch, &base.commit, &batch.holding.holds);
-            if let Err(failure) = host.close(at, (&self.target, &base.branch), &farewell).await {
+            let farewell = proposal::farewell(&base.name, &base.commit, &batch.holding.holds);
+            if let Err(failure) = host.close(at, (&self.target, &base.name), &farewell).await {
                 batch.proposal.failure = Some(failure);
                 return Ok(());
             }
@@ -272,7 +272,7 @@ impl Proposing<'_> {
     /// Opens the request of what was pushed, or makes it say what it should.
     async fn bring_up(&self, batch: &mut Batch, grounded: &Grounded) {
         let (Some(host), Some(spec)) = (&self.host, self.spec()) else { return };
-        let Revision { branch: base, commit: parent } = &grounded.revision;
+        let Revision { name: base, commit: parent } = &grounded.revision;
         let name = self.task.update.name_any();
         let occasion = Occasion {
             object: (&self.namespace, &name),

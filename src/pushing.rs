@@ -20,6 +20,8 @@ use crate::failure::{Answer, Failure};
 use crate::git::{self, Pushed, Reach};
 use crate::revision::Revision;
 use crate::source::failure;
+use crate::tracking::Found;
+use crate::trusting::{self, Trust};
 use crate::update::advice;
 use crate::update::status::Outcome;
 
@@ -88,7 +90,7 @@ impl Queue {
 
 /// Commits to the ConfigRepo's own branch and pushes, together with all others that wait to.
 pub async fn write(task: Arc<Task>, context: &Context, grounded: Grounded) -> Written {
-    let queue = context.queues.of(&grounded.remote.url, &grounded.revision.branch);
+    let queue = context.queues.of(&grounded.remote.url, &grounded.revision.name);
     let (answer, mut answered) = oneshot::channel();
     queue.waiting().push(Waiting { task: task.clone(), answer });
     // A host that hangs for one of them does not hold up the others for long.
@@ -139,7 +141,7 @@ async fn push(tasks: &[Arc<Task>], context: &Context, mut grounded: Grounded) ->
         let read = grounded.revision.clone();
         let mut all = Vec::new();
         for task in tasks {
-            let made = make(task.clone(), grounded.clone(), read.branch.clone(), Arc::default()).await;
+            let made = make(task.clone(), grounded.clone(), read.name.clone(), Arc::default()).await;
             if let Ok(Made { commit: Some(commit), .. }) = &made
                 && task.rests.is_none()
             {
@@ -152,8 +154,8 @@ async fn push(tasks: &[Arc<Task>], context: &Context, mut grounded: Grounded) ->
             let fates = tasks.iter().zip(all).map(|(task, made)| Ok((fate(task, made?, &read), read.clone())));
             return Ok(fates.collect());
         }
-        let pushed =
-            grounded.mirror.push_along(&grounded.remote, &read.branch, (Some(&read.commit), &tip), &first.along);
+        trusting::check_own(context, &namespace, &grounded, &tip).await?;
+        let pushed = grounded.mirror.push_along(&grounded.remote, &read.name, (Some(&read.commit), &tip), &first.along);
         match pushed.await.map_err(|error| refusal(&error, &grounded.remote.url))? {
             Pushed::Done => {
                 context.ground.set(&namespace, &repo, grounded.clone());
@@ -180,7 +182,7 @@ fn fate(task: &Task, Made { mut batch, commit }: Made, head: &Revision) -> Outco
         (Some(commit), None) => {
             // Whoever takes it back from here on means it anew.
             batch.holding.used.clear();
-            Outcome::Pushed { commit, branch: head.branch.clone(), batch }
+            Outcome::Pushed { commit, branch: head.name.clone(), batch }
         }
     }
 }
@@ -203,27 +205,38 @@ pub fn lost_races() -> Failure {
 ///
 /// # Errors
 /// Those of the host.
-pub async fn look_back(Grounded { revision, mirror, remote }: &Grounded) -> Result<(), Failure> {
-    let fetched = mirror.fetch(remote, &revision.branch, &revision.commit, Reach::History).await;
+pub async fn look_back(Grounded { revision, mirror, remote, target, .. }: &Grounded) -> Result<(), Failure> {
+    let fetched = mirror.fetch(remote, target, &revision.commit, Reach::History).await;
     fetched.map_err(|error| failure(&error, &remote.url))
 }
 
-/// Reads the branch again that a run stands on.
+/// Reads the branch again that a run stands on. What is no branch is read by the ground alone.
 ///
 /// # Errors
-/// Those of the host.
+/// Those of the host; or what is there now is not trusted.
 pub async fn read_again(
     context: &Context,
     namespace: &str,
     repo: &str,
     mut grounded: Grounded,
 ) -> Result<Grounded, Failure> {
-    let branch = grounded.revision.branch.clone();
+    if !grounded.is_branch {
+        return Ok(grounded);
+    }
+    let branch = grounded.revision.name.clone();
     let url = grounded.remote.url.clone();
     let commit = grounded.mirror.head(&grounded.remote, &branch).await.map_err(|error| failure(&error, &url))?;
     let fetched = grounded.mirror.fetch(&grounded.remote, &branch, &commit, Reach::History).await;
     fetched.map_err(|error| failure(&error, &url))?;
-    grounded.revision = Revision { branch, commit };
+    let revision = Revision { name: branch, commit };
+    if let Some(trust) = grounded.trust.as_ref().filter(|_| revision != grounded.revision) {
+        let found = Found { revision: revision.clone(), target: grounded.target.clone() };
+        let stays = grounded.revision.to_string();
+        let judged = trust.judge((context, namespace), &found, &grounded.mirror, &grounded.remote, Some(&stays)).await;
+        let trust = Trust { last: Some(judged?), ..(**trust).clone() };
+        grounded.trust = Some(Arc::new(trust));
+    }
+    grounded.revision = revision;
     if context.ground.set(namespace, repo, grounded.clone()) {
         context.wake_dependants(namespace, repo);
     }

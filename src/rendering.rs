@@ -339,9 +339,9 @@ async fn scopes(context: &Context, manifests: &[Manifest]) -> Result<BTreeMap<Gv
 }
 
 /// Sees to it that an earlier revision can be read: only heads were fetched, and this was one in an earlier life.
-pub async fn look_back(last: &Revision, Grounded { mirror, remote, revision }: &Grounded) {
+pub async fn look_back(last: &Revision, Grounded { mirror, remote, revision, target, .. }: &Grounded) {
     if mirror.commit_info(&last.commit).is_err() {
-        let fetched = mirror.fetch(remote, &revision.branch, &revision.commit, Reach::History).await;
+        let fetched = mirror.fetch(remote, target, &revision.commit, Reach::History).await;
         fetched.unwrap_or_else(|error| tracing::warn!(%error, "cannot look back to {last}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Noun: a commit on a branch, printed the way Flux's users know it: `main@sha1:<commit>`.
+//! Noun: a commit and what led to it, printed the way Flux's users know it: `main@sha1:<commit>`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -57,12 +57,12 @@ impl fmt::Display for CommitId {
     }
 }
 
-/// A branch and the commit that it pointed to when it was read.
+/// What is followed, and the commit that it led to when it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Revision {
-    /// The branch's short name.
-    pub branch: String,
+    /// The short name of a branch or tag, or the full name of a ref; empty for a commit that is followed alone.
+    pub name: String,
     /// The commit.
     pub commit: CommitId,
 }
@@ -70,7 +70,10 @@ pub struct Revision {
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let algorithm = if self.commit.0.len() == 64 { "sha256" } else { "sha1" };
-        write!(f, "{}@{algorithm}:{}", self.branch, self.commit)
+        if !self.name.is_empty() {
+            write!(f, "{}@", self.name)?;
+        }
+        write!(f, "{algorithm}:{}", self.commit)
     }
 }
 
@@ -78,9 +81,11 @@ impl FromStr for Revision {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (branch, commit) = text.rsplit_once('@').ok_or_else(|| format!("{text:?} is no revision"))?;
-        let commit = commit.split_once(':').map_or(commit, |(_, commit)| commit);
-        Ok(Self { branch: branch.to_owned(), commit: commit.parse()? })
+        let (name, commit) = match text.rsplit_once('@') {
+            Some((name, commit)) => (name, commit.split_once(':').map_or(commit, |(_, commit)| commit)),
+            None => ("", text.split_once(':').ok_or_else(|| format!("{text:?} is no revision"))?.1),
+        };
+        Ok(Self { name: name.to_owned(), commit: commit.parse()? })
     }
 }
 
@@ -116,7 +121,7 @@ macro_rules! text_schema {
         }
     )*};
 }
-text_schema!(CommitId: "^([0-9a-f]{40}|[0-9a-f]{64})$", Revision: "^.+@(sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$");
+text_schema!(CommitId: "^([0-9a-f]{40}|[0-9a-f]{64})$", Revision: "^(.+@)?(sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64})$");
 
 #[cfg(test)]
 mod tests {
@@ -126,13 +131,16 @@ mod tests {
     fn a_revision_reads_back_what_it_prints() {
         let text = format!("release@2/x@sha1:{}", "a1".repeat(20));
         let revision: Revision = text.parse().unwrap();
-        assert_eq!((revision.branch.as_str(), revision.commit.short()), ("release@2/x", "a1a1a1a1"));
+        assert_eq!((revision.name.as_str(), revision.commit.short()), ("release@2/x", "a1a1a1a1"));
         assert_eq!(revision.to_string(), text);
+        let alone = format!("sha1:{}", "a1".repeat(20));
+        let revision: Revision = alone.parse().unwrap();
+        assert_eq!((revision.name.as_str(), revision.to_string()), ("", alone));
     }
 
     #[test]
     fn what_is_no_commit() {
-        for bad in ["main@sha1:xyz", "main", &format!("main@sha1:{}", "A1".repeat(20))] {
+        for bad in ["main@sha1:xyz", "main", "a1a1a1a1", &"a1".repeat(20), &format!("main@sha1:{}", "A1".repeat(20))] {
             assert!(bad.parse::<Revision>().is_err(), "{bad:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! GROUND: branch head → fetch → ConfigRepo status → wakes both loops.
 //!
 //! 1. is it time to ask, or was it asked for?  2. credentials (cluster)  3. head (git, one request)
-//! 4. fetch (git, only when the head is new)  5. status (pure, cluster)  6. wake what stands on it
+//! 4. fetch (git, only when the head is new)  5. verify signatures  6. status (pure, cluster)  7. wake what stands on it
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +11,28 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
+pub mod follow;
 pub mod login;
+pub mod signed;
 pub mod status;
+pub mod verify;
 
 use crate::api::condition::{Reason, ready};
+use crate::api::config_repo::{VerificationStatus, VerifyMode};
 use crate::api::reference::LocalRef;
 use crate::api::{ConfigRepo, ConfigRepoStatus};
 use crate::clock::{self, Now};
 use crate::cluster;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::{Answer, Failure, chain};
-use crate::git::{self, App, Auth, Installation, Mirror, Reach, Remote, Ssh};
+use crate::git::{self, App, Auth, Installation, Mirror, Remote, Ssh, Target};
 use crate::http::hooks::Subject;
 use crate::listening::{self, Asked};
 use crate::reach::{Proxy, Tls, Way};
-use crate::revision::{CommitId, Revision};
+use crate::revision::Revision;
+use crate::tracking::{self, Found};
+use crate::trusting::Trust;
+use follow::Follow;
 use login::Login;
 use status::Outcome;
 
@@ -69,7 +76,10 @@ pub async fn reconcile(repo: Arc<ConfigRepo>, context: Arc<Context>) -> Action {
         Err(failure) => {
             memory.progress.failures += 1;
             tracing::warn!(kind = "ConfigRepo", namespace = repo.namespace(), name = repo.name_any(), "{failure}");
-            failure.retry_after(memory.progress.failures, repo.metadata.uid.as_deref())
+            let wait = failure.retry_after(memory.progress.failures, repo.metadata.uid.as_deref());
+            // Who is refused mends it on the branch, and then waits no longer than usual.
+            let is_refused = failure.reason == Reason::VerificationFailed;
+            if is_refused { wait.min(repo.spec.interval.0.max(Duration::from_secs(1))) } else { wait }
         }
     };
     context.metrics.reconciled("ConfigRepo", outcome.as_ref().err().map(|failure| failure.reason));
@@ -101,27 +111,34 @@ async fn ground(
     if repo.spec.suspend {
         return Ok(Outcome::Suspended);
     }
+    if repo.spec.verify.is_some() && known.is_some_and(|known| known.trust.is_none()) {
+        // Nobody looked at its signature.
+        context.ground.remove(&namespace, &name);
+    }
+    let known = context.ground.head(&namespace, &name);
+    let follow = Follow::read(&repo.spec.reference).map_err(|reason| Failure::user(Reason::InvalidSpec, reason))?;
     let is_asked_for = requested_at(repo) != before.last_handled_reconcile_at;
     let progress = &memory.progress;
     let is_heard = context.hooks.rung(&audience(repo)) > memory.heard;
     let is_due = now.until(progress.asked, repo.spec.interval.0).is_zero() || progress.failures > 0 || is_heard;
     let is_same = progress.generation == repo.metadata.generation;
-    if let Some(known) = known.filter(|_| is_same && !is_asked_for && !is_due) {
-        return Ok(Outcome::Grounded { revision: known.revision });
+    let is_verified = |known: &Grounded| repo.spec.verify.is_none() || is_trusted(before, &known.revision);
+    if let Some(known) = known.filter(|known| is_same && !is_asked_for && !is_due && is_verified(known)) {
+        return Ok(Outcome::Grounded { revision: known.revision, verification: before.verification.clone() });
     }
     memory.progress.asked = Some(now.steady);
     // What rings from now on may be news that this look misses.
     memory.heard = context.hooks.seen(&audience(repo));
     if !is_same || is_asked_for || now.until(memory.listened, HOOK_LIFE).is_zero() {
-        listen(repo, context, memory, now).await;
+        listen((repo, &follow), context, memory, now).await;
     }
     if is_heard {
         wake_proposals(context, &namespace, &name);
     }
-    let (branch, url) = (&repo.spec.reference.branch, &repo.spec.url);
+    let url = &repo.spec.url;
     // The Secret is read again when the object changed, when somebody asks, and when the host no longer takes what it held.
     let kept = context.ground.head(&namespace, &name).filter(|known| is_same && known.remote.url == *url);
-    let (mirror, mut remote, is_kept) = match kept {
+    let (mirror, remote, is_kept) = match kept {
         Some(known) if !is_asked_for => (known.mirror, known.remote, true),
         Some(known) => (known.mirror, self::remote(repo, context, &namespace).await?, false),
         None => {
@@ -130,33 +147,153 @@ async fn ground(
             (mirror, self::remote(repo, context, &namespace).await?, false)
         }
     };
-    let reach = context.reach(&namespace, &name);
-    let mut found = read(&mirror, &remote, branch, reach).await;
+    // What a person changed is not what was read before.
+    let is_untouched = before.observed_generation == repo.metadata.generation;
+    let mut look = Look { repo, context, before, follow, mirror, remote, is_untouched, is_asked_for };
+    let mut found = look.find().await;
     if is_kept && found.as_ref().is_err_and(git::Error::is_refusal) {
-        remote = self::remote(repo, context, &namespace).await?;
-        found = read(&mirror, &remote, branch, reach).await;
+        look.remote = self::remote(repo, context, &namespace).await?;
+        found = look.find().await;
     }
-    let (commit, failed) = match (found, &before.revision) {
-        (Ok(commit), _) => (commit, None),
-        // What was read in an earlier life stays in use until the host answers again.
-        (Err(error), Some(last)) if last.branch == *branch && mirror.commit_info(&last.commit).is_ok() => {
-            (last.commit.clone(), Some(failure(&error, url)))
+    match found {
+        Ok(found) => look.take(found).await,
+        Err(error) => look.fall_back(failure(&error, url)),
+    }
+}
+
+/// Whether this revision was verified, as the status says.
+fn is_trusted(status: &ConfigRepoStatus, revision: &Revision) -> bool {
+    status.verification.as_ref().is_some_and(|verified| verified.commit == revision.commit)
+}
+
+/// One look at the host.
+struct Look<'a> {
+    repo: &'a ConfigRepo,
+    context: &'a Context,
+    before: &'a ConfigRepoStatus,
+    follow: Follow,
+    mirror: Mirror,
+    remote: Remote,
+    /// Whether the spec is the one of which the status speaks.
+    is_untouched: bool,
+    is_asked_for: bool,
+}
+
+impl Look<'_> {
+    fn names(&self) -> (String, String) {
+        (self.repo.namespace().unwrap_or_default(), self.repo.name_any())
+    }
+
+    /// Asks where it is, and fetches that when it is new.
+    async fn find(&self) -> Result<Found, git::Error> {
+        let (namespace, name) = self.names();
+        let reach = self.context.reach(&namespace, &name);
+        let last = self.before.revision.as_ref().filter(|_| self.is_untouched);
+        tracking::find(&self.follow, (&self.mirror, &self.remote), reach, last).await
+    }
+
+    /// What was read in an earlier life stays in use until the host answers again, or has again what it had.
+    fn fall_back(self, failure: Failure) -> Result<Outcome, Failure> {
+        let is_ours = |last: &&Revision| {
+            self.follow.may_be(last) && (self.repo.spec.verify.is_none() || is_trusted(self.before, last))
+        };
+        let last = self.before.revision.as_ref().filter(is_ours);
+        let last = last.filter(|last| self.mirror.commit_info(&last.commit).is_ok()).cloned();
+        let (namespace, name) = self.names();
+        if let Some(revision) = last.filter(|_| self.context.ground.head(&namespace, &name).is_none()) {
+            let target = self.target(&revision);
+            self.set(Found { revision, target }, self.before.verification.clone());
         }
-        (Err(error), _) => return Err(failure(&error, url)),
-    };
-    let revision = Revision { branch: branch.clone(), commit };
-    if failed.is_some() && context.ground.head(&namespace, &name).is_some() {
-        return failed.map_or(Ok(Outcome::Grounded { revision }), Err);
+        Err(failure)
     }
-    if context.ground.set(&namespace, &name, Grounded { revision: revision.clone(), mirror, remote }) {
-        tracing::info!(namespace, name, revision = %revision, "new head");
-        context.wake_dependants(&namespace, &name);
+
+    /// How to fetch what was found in an earlier life.
+    fn target(&self, revision: &Revision) -> Target {
+        if self.follow.is_branch() { Target::from(&revision.name) } else { Target::Commit }
     }
-    failed.map_or(Ok(Outcome::Grounded { revision }), Err)
+
+    /// Takes what was found into use, if it is to be trusted.
+    async fn take(self, found: Found) -> Result<Outcome, Failure> {
+        let verification = match self.verify(&found).await {
+            Ok(verification) => verification,
+            Err(failure) if failure.reason == Reason::VerificationFailed => {
+                self.stay(&found.revision).await;
+                return Err(failure);
+            }
+            // The keys can't be read: what is not verified is not taken, and what was stays.
+            Err(failure) => return self.fall_back(failure),
+        };
+        let revision = found.revision.clone();
+        self.set(found, verification.clone());
+        Ok(Outcome::Grounded { revision, verification })
+    }
+
+    async fn verify(&self, found: &Found) -> Result<Option<VerificationStatus>, Failure> {
+        let Some(trust) = self.trust(self.before.verification.clone()) else { return Ok(None) };
+        // By its name too: a signed tag may have been copied to another one.
+        let is_known = verify::is_known(trust.spec.mode, trust.last.as_ref(), &found.revision.commit)
+            && self.before.revision.as_ref() == Some(&found.revision);
+        if is_known && self.is_untouched && !self.is_asked_for {
+            return Ok(trust.last);
+        }
+        let stays = self.stays(&found.revision).map(ToString::to_string);
+        let (namespace, _) = self.names();
+        let at = (self.context, namespace.as_str());
+        trust.judge(at, found, &self.mirror, &self.remote, stays.as_deref()).await.map(Some)
+    }
+
+    fn trust(&self, last: Option<VerificationStatus>) -> Option<Trust> {
+        self.repo.spec.verify.clone().map(|spec| Trust { spec, last })
+    }
+
+    /// What stays in use when something else is refused: what was verified last.
+    fn stays(&self, refused: &Revision) -> Option<&Revision> {
+        let last = self.before.revision.as_ref()?;
+        let is_by_tag = matches!(
+            self.repo.spec.verify.as_ref().map(|verify| verify.mode),
+            Some(VerifyMode::Tag | VerifyMode::TagAndHead)
+        );
+        // One commit may have a tag that is trusted and another that is not.
+        let is_other = if is_by_tag { last != refused } else { last.commit != refused.commit };
+        (is_trusted(self.before, last) && is_other).then_some(last)
+    }
+
+    /// Goes on with that, or with nothing: what is not trusted must not reach a cluster by a way that nobody thought of.
+    async fn stay(&self, refused: &Revision) {
+        let (namespace, name) = self.names();
+        let Some(last) = self.stays(refused) else { return self.context.ground.remove(&namespace, &name) };
+        let target = self.target(last);
+        let reach = self.context.reach(&namespace, &name);
+        // After a restart on another disk the host has it, unless it was rewritten and cleaned up there.
+        match self.mirror.fetch(&self.remote, &Target::Commit, &last.commit, reach).await {
+            Ok(()) => self.set(Found { revision: last.clone(), target }, self.before.verification.clone()),
+            Err(error) => {
+                tracing::warn!(namespace, name, %error, "cannot read {last}, which was verified last");
+                self.context.ground.remove(&namespace, &name);
+            }
+        }
+    }
+
+    fn set(&self, found: Found, verification: Option<VerificationStatus>) {
+        let (namespace, name) = self.names();
+        let grounded = Grounded {
+            is_branch: self.follow.is_branch() && self.follow.may_be(&found.revision),
+            revision: found.revision.clone(),
+            mirror: self.mirror.clone(),
+            remote: self.remote.clone(),
+            target: found.target,
+            trust: self.trust(verification).map(Arc::new),
+        };
+        let was = self.context.ground.head(&namespace, &name).map(|was| was.revision.to_string());
+        if self.context.ground.set(&namespace, &name, grounded) {
+            tracing::info!(namespace, name, revision = %found.revision, was, "new head");
+            self.context.wake_dependants(&namespace, &name);
+        }
+    }
 }
 
 /// Lets webhooks in, or no longer.
-async fn listen(repo: &ConfigRepo, context: &Context, memory: &mut Remembered, now: Now) {
+async fn listen((repo, follow): (&ConfigRepo, &Follow), context: &Context, memory: &mut Remembered, now: Now) {
     let asked = repo.spec.webhook.as_ref().map(|webhook| {
         let (wakes, this) = (context.wakes.config_repos.clone(), ObjectRef::from_obj(repo));
         let wake = Arc::new(move || {
@@ -165,10 +302,7 @@ async fn listen(repo: &ConfigRepo, context: &Context, memory: &mut Remembered, n
         Asked {
             sender: webhook.kind.into(),
             secret: &webhook.secret_ref,
-            subject: Subject::Git {
-                url: repo.spec.url.clone(),
-                reference: format!("refs/heads/{}", repo.spec.reference.branch),
-            },
+            subject: Subject::Git { url: repo.spec.url.clone(), reference: follow.asks().unwrap_or_default() },
             audience: audience(repo),
             wake,
         }
@@ -192,13 +326,6 @@ fn audience(repo: &ConfigRepo) -> String {
 /// The audience of a ConfigRepo's webhooks.
 pub(crate) fn heard_by(namespace: &str, repo: &str) -> String {
     format!("{namespace}/{repo} ConfigRepo")
-}
-
-/// Asks for the head, and fetches it when it is new.
-async fn read(mirror: &Mirror, remote: &Remote, branch: &str, reach: Reach) -> Result<CommitId, git::Error> {
-    let commit = mirror.head(remote, branch).await?;
-    mirror.fetch(remote, branch, &commit, reach).await?;
-    Ok(commit)
 }
 
 async fn remote(repo: &ConfigRepo, context: &Context, namespace: &str) -> Result<Remote, Failure> {
@@ -283,6 +410,7 @@ pub(crate) fn failure(error: &git::Error, url: &str) -> Failure {
         | git::Error::HostKey { .. }
         | git::Error::SessionRefused { .. } => Reason::GitAuthenticationFailed,
         git::Error::BranchNotFound { .. } => Reason::BranchNotFound,
+        git::Error::RefNotFound { .. } => Reason::RefNotFound,
         git::Error::UnsupportedUrl { .. } => Reason::InvalidSpec,
         git::Error::Signing { .. } => Reason::InvalidSecret,
         // A hook or a protection may be lifted without anything that we see, so the push is tried again, ever more rarely.

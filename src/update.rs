@@ -35,7 +35,7 @@ use crate::api::{ImagePolicyStatus, ImageUpdate, ImageUpdateStatus};
 use crate::clock::{self, Now};
 use crate::cluster::events::Severity;
 use crate::committing::{Task, Wants, along};
-use crate::context::{Context, Progress, requested_at};
+use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::holding::{self, Reverts};
 use crate::pushing::Written;
@@ -179,11 +179,12 @@ async fn commit_choices(
     if let Some(left) = wait(memory, &wants.choices, update.spec.batch_window.0, now) {
         return Ok(Outcome::Waiting { left });
     }
+    check_writable(update, &grounded)?;
     if proposing::announce(update, context, &grounded, before).await? {
         memory.progress.status = Some(before.clone());
     }
     let key = signing::key(update, &context.cluster, &mut memory.key).await?;
-    let source = &grounded.revision.branch;
+    let source = &grounded.revision.name;
     let target = update.spec.push.as_ref().map_or(source, |push| push.branch_or(source)).clone();
     let task = Task {
         update: update.clone(),
@@ -200,7 +201,7 @@ async fn commit_choices(
         Some(host) => Some(host),
         None => memory.proposing.look(update, context, &grounded, now).await?,
     };
-    let mut written = if target == grounded.revision.branch {
+    let mut written = if grounded.is_branch && target == grounded.revision.name {
         pushing::write(task.clone(), context, grounded.clone()).await
     } else {
         proposing::write(task.clone(), context, grounded.clone(), target, host).await
@@ -209,6 +210,26 @@ async fn commit_choices(
         proposing::leave(&task, context, &grounded, batch).await;
     }
     memory.remember(&task.wants.choices, written, (reverts, others, tried), now)
+}
+
+/// Only a branch can be written to: on anything else a proposal may stand, and nothing that asks to be merged into it.
+fn check_writable(update: &ImageUpdate, grounded: &Grounded) -> Result<(), Failure> {
+    if grounded.is_branch {
+        return Ok(());
+    }
+    let (repo, is) = (&update.spec.config_repo_ref.name, &grounded.revision);
+    let message = if update.spec.push.as_ref().is_none_or(|push| push.branch.is_none()) {
+        format!(
+            "spec.push.branch: ConfigRepo {repo} follows no branch (it is at {is}): name the branch to push to, or set its spec.ref.branch"
+        )
+    } else if update.spec.pull_request.is_some() {
+        format!(
+            "spec.pullRequest: ConfigRepo {repo} follows no branch (it is at {is}), so there is none to ask for: set its spec.ref.branch"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Failure::user(Reason::InvalidSpec, message))
 }
 
 impl Remembered {

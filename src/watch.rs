@@ -11,8 +11,6 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 
-pub mod version;
-pub mod range;
 pub mod number;
 pub mod filter;
 pub mod exclusion;

@@ -66,6 +66,10 @@ reasons! {
     GitOperationFailed,
     /// The branch is not there.
     BranchNotFound,
+    /// The tag, ref or commit is not there.
+    RefNotFound,
+    /// A commit or tag is not signed by a key that is trusted.
+    VerificationFailed,
     /// The Git host refused the push.
     PushRejected,
     /// The registry refused the credentials.

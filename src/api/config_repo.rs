@@ -1,4 +1,4 @@
-//! ConfigRepo: a Git repository and branch, and how to reach it.
+//! ConfigRepo: a Git repository, what of it to follow, how to reach it, and whose signatures to trust.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,9 +8,9 @@ use super::condition::Condition;
 use super::duration::Span;
 use super::reference::LocalRef;
 use super::webhook::GitWebhook;
-use crate::revision::Revision;
+use crate::revision::{CommitId, Revision};
 
-/// A Git repository and branch, how to reach it.
+/// A Git repository, what of it to follow, how to reach it, and whose commits to trust.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "tagboat.dev",
@@ -29,6 +29,10 @@ use crate::revision::Revision;
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "!has(self.verify) || !(self.verify.mode in ['Tag', 'TagAndHEAD']) || (has(self.ref) && (has(self.ref.tag) || has(self.ref.semver) || (has(self.ref.name) && self.ref.name.startsWith('refs/tags/'))))",
+    "verify.mode: Tag and TagAndHEAD need ref.tag, ref.semver, or a ref.name that starts with refs/tags/"
+))]
 pub struct ConfigRepoSpec {
     /// Where the repository is: `https://`, `http://`, `ssh://user@host/path` or `user@host:path`, or `file://` when the controller
     /// allows it. Without password, and without user but for SSH.
@@ -40,7 +44,7 @@ pub struct ConfigRepoSpec {
     /// What to follow; the branch `main` when absent.
     #[serde(default, rename = "ref")]
     pub reference: GitRef,
-    /// How often the branch's head is asked for.
+    /// How often the host is asked where that is.
     #[serde(default = "default_interval")]
     pub interval: Span,
     /// How long one operation with the Git host may take.
@@ -55,6 +59,9 @@ pub struct ConfigRepoSpec {
     /// A Secret with the `address` of a proxy for HTTP and HTTPS, and maybe its `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_secret_ref: Option<LocalRef>,
+    /// Whose signatures to trust: what is not signed by one of these keys is not applied, and the last that was stays in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifySpec>,
     /// Lets the Git host say when something was pushed or a pull request was answered: it is looked at at once. See `status.webhookPath`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<GitWebhook>,
@@ -71,23 +78,87 @@ fn default_timeout() -> Span {
     Span(std::time::Duration::from_secs(60))
 }
 
-/// What of a repository to follow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What of a repository to follow: one of these, or a commit with its branch. Only a branch can be written to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = (
+    "[has(self.tag), has(self.semver), has(self.name), has(self.commit)].filter(given, given).size() <= 1",
+    "set only one of tag, semver, name and commit"
+))]
+#[x_kube(validation = (
+    "!has(self.branch) || !(has(self.tag) || has(self.semver) || has(self.name))",
+    "branch goes alone or with commit: remove it beside tag, semver or name"
+))]
 pub struct GitRef {
-    /// The branch's short name.
-    #[serde(default = "default_branch")]
+    /// The branch's short name; `main` when nothing else is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
-    pub branch: String,
+    pub branch: Option<String>,
+    /// The tag's short name. It is followed when it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub tag: Option<String>,
+    /// The newest tag in this range, as `>=1.2.0 <2.0.0` or `~1.4`. Tags count that are whole versions, as `v1.2.3` or `1.2.3`;
+    /// prereleases only when the range names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub semver: Option<String>,
+    /// A ref by its full name, as `refs/pull/420/head`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 6, max = 1024))]
+    #[x_kube(validation = ("self.startsWith('refs/')", "write the ref's full name, as in refs/heads/main"))]
+    pub name: Option<String>,
+    /// A commit by its whole id. With `branch`, it must be on that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = ("self.matches('^([0-9a-f]{40}|[0-9a-f]{64})$')", "write all 40 digits of the commit's id, in lower case"))]
+    pub commit: Option<String>,
 }
 
-impl Default for GitRef {
-    fn default() -> Self {
-        Self { branch: default_branch() }
-    }
+/// Whose signatures to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifySpec {
+    /// What must be signed: the commit that is followed (`HEAD`); the annotated tag that leads to it (`Tag`); both (`TagAndHEAD`); or
+    /// every commit since the last one that was verified (`EveryCommit`).
+    #[serde(default)]
+    pub mode: VerifyMode,
+    /// A Secret with the public keys to trust. Each of its values is one or more armoured OpenPGP keys, or lines of SSH keys as in
+    /// `authorized_keys` or `allowed_signers`.
+    pub secret_ref: LocalRef,
 }
 
-fn default_branch() -> String {
-    "main".to_owned()
+/// What must be signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum VerifyMode {
+    /// The commit.
+    #[default]
+    #[serde(rename = "HEAD")]
+    Head,
+    /// The same, as it was written once.
+    #[serde(rename = "head")]
+    OldHead,
+    /// The annotated tag.
+    Tag,
+    /// The annotated tag and the commit.
+    #[serde(rename = "TagAndHEAD")]
+    TagAndHead,
+    /// Every commit since the last verified one.
+    EveryCommit,
+}
+
+/// What was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerificationStatus {
+    /// What had to be signed.
+    pub mode: VerifyMode,
+    /// The commit that is trusted.
+    pub commit: CommitId,
+    /// The key that signed the commit, if that had to be signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The key that signed the tag, if that had to be signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag_key: Option<String>,
 }
 
 /// What is known of the repository.
@@ -103,9 +174,13 @@ pub struct ConfigRepoStatus {
     /// The last value of the annotation `tagboat.dev/requestedAt` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// The branch and its head, as `main@sha1:<commit>`.
+    /// What is followed and where that is, as `main@sha1:<commit>`, `v1.2.0@sha1:<commit>`, `refs/pull/420/head@sha1:<commit>`, or
+    /// `sha1:<commit>` for a commit alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
+    /// What was verified last, if `spec.verify` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationStatus>,
     /// Where the Git host's webhooks go, below the controller's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_path: Option<String>,

@@ -76,6 +76,12 @@ pub enum Error {
         /// The branch's short name.
         branch: String,
     },
+    /// The repository has no such tag, ref or commit.
+    #[error("the repository has no {what}")]
+    RefNotFound {
+        /// What it lacks, bounded, and maybe what to do.
+        what: String,
+    },
     /// The commit is not in the mirror; after a fetch that means that the branch was rewritten.
     #[error("commit {commit} is neither in the mirror nor on the branch any more")]
     CommitGone {
@@ -164,6 +170,7 @@ impl Error {
                 | Self::SessionRefused { .. }
                 | Self::RepositoryNotFound
                 | Self::BranchNotFound { .. }
+                | Self::RefNotFound { .. }
                 | Self::Rejected { .. }
                 | Self::TooLarge { .. }
                 | Self::Signing { .. }

@@ -1,4 +1,4 @@
-//! What a branch points to, and bringing that commit into the mirror. In: a remote, a branch. Out: its commit; its objects.
+//! What a ref points to, and bringing that commit into the mirror. In: a remote, a ref. Out: its commit; its objects.
 //! A head costs one small request; a fetch costs one more; what is here already costs none.
 
 use std::io::Write;
@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{self, Host, REFS_LIMIT, Service};
 use super::lsrefs::{self, Advertisement};
-use super::mirror::{Route, blocking, branch_ref, commit_id, head_ref, heads, known_heads, limited};
+use super::mirror::{Route, blocking, branch_ref, commit_id, full_ref, heads, known_heads, limited, oid};
 use super::place::{Place, Shell};
 use super::ssh::session::Session;
 use super::ssh::{self, Ssh};
-use super::{Error, Mirror, Remote, local};
+use super::{Error, Listed, Mirror, Remote, Target, local};
 use crate::revision::CommitId;
 
 mod ask;
@@ -43,19 +43,34 @@ impl Mirror {
     /// # Errors
     /// [`Error::BranchNotFound`], or whatever keeps us from the host.
     pub async fn head(&self, remote: &Remote, branch: &str) -> Result<CommitId, Error> {
-        let name = branch_ref(branch)?;
-        let place = remote.place()?;
-        let head = limited(remote.timeout, async {
-            match place {
-                Place::Folder(url) => blocking(move || local::head(&url, &name)).await,
-                Place::Http(url) => self.ask_head(&Host::of(remote, url)?, remote, &name).await,
-                Place::Ssh(shell) => ssh::talk::head(&shell, &remote.ssh()?, &name).await,
-            }
-        });
-        head.await?.ok_or_else(|| Error::BranchNotFound { branch: branch.to_owned() })
+        let found = self.refs(remote, &branch_ref(branch)?).await?.into_iter().next();
+        found.map(|head| head.commit).ok_or_else(|| Error::BranchNotFound { branch: branch.to_owned() })
     }
 
-    async fn ask_head(&self, host: &Host, remote: &Remote, name: &str) -> Result<Option<CommitId>, Error> {
+    /// The refs of this full name, or all below it when it ends with a slash. One request, in which the host names no others when it
+    /// speaks protocol v2.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is no ref's name, or whatever keeps us from the host.
+    pub async fn refs(&self, remote: &Remote, name: &str) -> Result<Vec<Listed>, Error> {
+        full_ref(name.strip_suffix('/').unwrap_or(name))?;
+        let place = remote.place()?;
+        let mut found = limited(remote.timeout, async {
+            match place {
+                Place::Folder(url) => {
+                    let name = name.to_owned();
+                    blocking(move || local::refs(&url, &name)).await
+                }
+                Place::Http(url) => self.ask_refs(&Host::of(remote, url)?, remote, name).await,
+                Place::Ssh(shell) => ssh::talk::refs(&shell, &remote.ssh()?, name).await,
+            }
+        })
+        .await?;
+        found.shrink_to_fit();
+        Ok(found)
+    }
+
+    async fn ask_refs(&self, host: &Host, remote: &Remote, name: &str) -> Result<Vec<Listed>, Error> {
         let route = self.route(remote);
         if route.v2 != Some(false) {
             match ls_refs(host, &route.base, name).await {
@@ -90,15 +105,22 @@ impl Mirror {
         Ok((base, said))
     }
 
-    /// Brings `wanted`, which the branch's head was when it was read, into the mirror, as far as `reach` says. No request when it
+    /// Brings `wanted`, which the target led to when it was read, into the mirror, as far as `reach` says. No request when it
     /// is here. A mirror with history stays one; one without gets the whole at once when somebody wants it.
     ///
     /// # Errors
     /// [`Error::CommitGone`] when the host has it no more; or whatever keeps us from the host.
-    pub async fn fetch(&self, remote: &Remote, branch: &str, wanted: &CommitId, reach: Reach) -> Result<(), Error> {
-        let name = branch_ref(branch)?;
+    pub async fn fetch(
+        &self,
+        remote: &Remote,
+        target: impl Into<Target>,
+        wanted: &CommitId,
+        reach: Reach,
+    ) -> Result<(), Error> {
+        let target = target.into();
+        let name = target.name()?;
         let place = remote.place()?;
-        if self.reaches(wanted, reach)? {
+        if self.reaches(wanted, reach)? && self.has_object(target.object(wanted))? {
             return Ok(());
         }
         let by = match place {
@@ -114,8 +136,9 @@ impl Mirror {
             let job = Fetch {
                 mirror: self.clone(),
                 remote: remote.clone(),
-                head: head_ref(branch),
+                head: target.kept(),
                 name,
+                object: target.object(wanted).clone(),
                 wanted: wanted.clone(),
                 reach,
                 by,
@@ -132,8 +155,8 @@ impl Mirror {
     }
 }
 
-/// The head by protocol v2, in one request.
-async fn ls_refs(host: &Host, base: &str, name: &str) -> Result<Option<CommitId>, Error> {
+/// The refs by protocol v2, in one request.
+async fn ls_refs(host: &Host, base: &str, name: &str) -> Result<Vec<Listed>, Error> {
     let request = client::v2(host.post(base, Service::UploadPack, lsrefs::request(name)));
     let answer = client::read(host.send(request).await?, REFS_LIMIT).await?;
     lsrefs::find(&answer, name)
@@ -154,10 +177,13 @@ enum Line<'a> {
 struct Fetch {
     mirror: Mirror,
     remote: Remote,
-    name: String,
+    /// The ref's full name; none for a commit that is wanted by its id.
+    name: Option<String>,
     /// The ref of the mirror.
     head: String,
     wanted: CommitId,
+    /// What is asked for, which leads to what is wanted: the same, or an annotated tag.
+    object: CommitId,
     reach: Reach,
     /// Nobody for a folder of this machine.
     by: Option<By>,
@@ -168,7 +194,7 @@ struct Fetch {
 impl Fetch {
     /// First by what is known of the host, which saves a request; then, when the host did not like that, by what it says.
     fn run(&self) -> Result<(), Error> {
-        if self.mirror.reaches(&self.wanted, self.reach)? {
+        if self.is_done()? {
             return Ok(());
         }
         let mut result = Ok(());
@@ -176,7 +202,7 @@ impl Fetch {
             result = self.attempt(is_second);
             self.mirror.note_damage(&result);
             match &result {
-                Ok(()) if self.mirror.reaches(&self.wanted, self.reach)? => {
+                Ok(()) if self.is_done()? => {
                     // The commit is here; too many packs are only slow.
                     if let Err(error) = self.mirror.tidy() {
                         tracing::warn!(%error, "cannot merge the packs of a mirror");
@@ -188,6 +214,10 @@ impl Fetch {
             }
         }
         result.and(Err(Error::CommitGone { commit: self.wanted.to_string() }))
+    }
+
+    fn is_done(&self) -> Result<bool, Error> {
+        Ok(self.mirror.reaches(&self.wanted, self.reach)? && self.mirror.has_object(&self.object)?)
     }
 
     fn is_worth_another(&self, error: &Error) -> bool {
@@ -234,12 +264,14 @@ impl Fetch {
     ) -> Result<(Pack, Reach), Error> {
         let (line, said) = self.terms(by, is_second).await?;
         let (is_v2, wanted, shallow) = match &said {
-            Advertisement::Commands { shallow } => (true, &self.wanted, *shallow),
+            Advertisement::Commands { shallow } => (true, &self.object, *shallow),
             // Before v2 a host gives only what its list names; what is wanted may be below that by now.
-            Advertisement::Refs { found: Some(head), shallow } => (false, head, *shallow),
-            Advertisement::Refs { found: None, .. } => {
-                return Err(Error::CommitGone { commit: self.wanted.to_string() });
-            }
+            Advertisement::Refs { found, shallow } => match found.first() {
+                Some(head) => (false, &head.object, *shallow),
+                // Some give out others too.
+                None if self.name.is_none() => (false, &self.object, *shallow),
+                None => return Err(Error::CommitGone { commit: self.wanted.to_string() }),
+            },
         };
         let reach = if shallow { reach } else { Reach::History };
         // The second time nothing is taken for granted, as far as that is cheap.
@@ -264,22 +296,33 @@ impl Fetch {
         match by {
             By::Ssh(shell, login) => {
                 let mut session = Session::start(shell, login, Service::UploadPack, REFS_LIMIT + PACK_LIMIT).await?;
-                let said = lsrefs::advertisement(&session.message().await?, &self.name)?;
+                let said = lsrefs::advertisement(&session.message().await?, self.asked())?;
                 Ok((Line::Ssh(session), said))
             }
             By::Http(host) if is_second => {
-                let (base, said) = self.mirror.ask_terms(host, &self.remote, &self.name).await?;
+                let (base, said) = self.mirror.ask_terms(host, &self.remote, self.asked()).await?;
                 Ok((Line::Http(host, base), said))
             }
             By::Http(host) => {
                 let Route { base, v2, shallow } = self.mirror.route(&self.remote);
                 let said = match v2 {
-                    Some(false) => Advertisement::Refs { found: Some(self.wanted.clone()), shallow },
+                    Some(false) => Advertisement::Refs { found: self.expected(), shallow },
                     _ => Advertisement::Commands { shallow },
                 };
                 Ok((Line::Http(host, base), said))
             }
         }
+    }
+
+    /// The name to look for in a list of refs: one that no ref has, for a commit.
+    fn asked(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// What a host would list that did not move since it was asked.
+    fn expected(&self) -> Vec<Listed> {
+        let Some(name) = self.name.clone() else { return Vec::new() };
+        vec![Listed { name, object: self.object.clone(), commit: self.wanted.clone() }]
     }
 
     /// What is here, with all that the host would leave out for it.
@@ -294,6 +337,17 @@ impl Fetch {
                 walk.take(HAVES).map(|id| id.map(commit_id).map_err(Error::storage)).collect()
             }
         }
+    }
+
+    /// Keeps a commit of a folder, with all that it can reach.
+    fn copy(&self, repository: &Repository) -> Result<(), Error> {
+        let Place::Folder(url) = self.remote.place()? else { return Ok(()) };
+        let pack = local::pack(&url, oid(&self.wanted)?)?;
+        let pack = pack.ok_or_else(|| Error::CommitGone { commit: self.wanted.to_string() })?;
+        let odb = repository.odb().map_err(Error::storage)?;
+        let mut writer = odb.packwriter().map_err(Error::storage)?;
+        writer.write_all(&pack).map_err(|error| Error::Storage { message: error.to_string(), damaged: false })?;
+        writer.commit().map(drop).map_err(Error::storage)
     }
 
     /// Keeps a pack; its name.
@@ -325,7 +379,8 @@ impl Fetch {
         let mut options = FetchOptions::new();
         options.remote_callbacks(callbacks).download_tags(AutotagOption::None).update_fetchhead(false);
         let mut remote = repository.remote_anonymous(&self.remote.url).map_err(Error::storage)?;
-        let refspec = format!("+{}:{}", self.name, self.head);
+        let Some(name) = &self.name else { return self.copy(repository) };
+        let refspec = format!("+{name}:{}", self.head);
         remote.fetch(&[refspec], Some(&mut options), None).map_err(|error| {
             if self.cancel.is_cancelled() {
                 return Error::Cancelled;

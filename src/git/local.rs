@@ -4,7 +4,7 @@ use git2::{ErrorCode, Oid, Repository};
 use reqwest::Url;
 
 use super::mirror::commit_id;
-use super::{Error, Pushed};
+use super::{Error, Listed, Pushed};
 use crate::revision::CommitId;
 
 fn open(url: &Url) -> Result<Repository, Error> {
@@ -17,9 +17,41 @@ fn open(url: &Url) -> Result<Repository, Error> {
     })
 }
 
-/// The commit of the ref `name`.
-pub fn head(url: &Url, name: &str) -> Result<Option<CommitId>, Error> {
-    read_head(&open(url)?, name)
+/// The refs of this name, or those below it when it ends with a slash.
+pub fn refs(url: &Url, name: &str) -> Result<Vec<Listed>, Error> {
+    let repository = open(url)?;
+    let names = if name.ends_with('/') {
+        let all = repository.references_glob(&format!("{name}*")).map_err(Error::storage)?;
+        all.filter_map(|reference| Some(reference.ok()?.name().ok()?.to_owned())).collect()
+    } else {
+        vec![name.to_owned()]
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let Some(object) = read_head(&repository, &name)? else { continue };
+        let commit = repository.find_reference(&name).and_then(|reference| reference.peel_to_commit());
+        let commit = commit.map_or_else(|_| object.clone(), |commit| commit_id(commit.id()));
+        found.push(Listed { name, object, commit });
+    }
+    Ok(found)
+}
+
+/// A commit, with all that it can reach, as a pack; nothing when it is not there.
+pub fn pack(url: &Url, commit: Oid) -> Result<Option<Vec<u8>>, Error> {
+    let repository = open(url)?;
+    if repository.find_commit(commit).is_err() {
+        return Ok(None);
+    }
+    let (mut walk, mut pack) = (repository.revwalk().map_err(Error::storage)?, Vec::new());
+    walk.push(commit).map_err(Error::storage)?;
+    let mut builder = repository.packbuilder().map_err(Error::storage)?;
+    builder.insert_walk(&mut walk).map_err(Error::storage)?;
+    let keep = |piece: &[u8]| {
+        pack.extend_from_slice(piece);
+        true
+    };
+    builder.foreach(keep).map_err(Error::storage)?;
+    Ok(Some(pack))
 }
 
 fn read_head(repository: &Repository, name: &str) -> Result<Option<CommitId>, Error> {

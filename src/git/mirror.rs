@@ -111,6 +111,12 @@ impl Mirror {
         Ok(!self.inner.broken.load(Ordering::Relaxed) && locked(&self.inner.repository).find_commit(id).is_ok())
     }
 
+    /// Whether the object is here, of whatever kind.
+    pub(super) fn has_object(&self, id: &CommitId) -> Result<bool, Error> {
+        let id = oid(id)?;
+        self.with(|repository| Ok(repository.odb().map_err(Error::storage)?.exists(id)))
+    }
+
     /// Whether a fetch that reaches so far would bring nothing new.
     pub(super) fn reaches(&self, commit: &CommitId, reach: Reach) -> Result<bool, Error> {
         let here = *locked(&self.inner.reach);

@@ -8,15 +8,16 @@ use russh::keys::ssh_key::public::RsaPublicKey;
 use russh::keys::ssh_key::{HashAlg, LineEnding, PrivateKey, SshSig};
 
 mod openpgp;
+pub(super) mod validity;
 
 use super::Error;
 use super::ssh::identity;
 use crate::api::image_update::SigningType;
 
 /// The namespace of Git's SSH signatures (gitformat-signature).
-const NAMESPACE: &str = "git";
+pub(super) const NAMESPACE: &str = "git";
 /// The smallest RSA key that hosts and `ssh-keygen` still take, in bits.
-const RSA_BITS: u32 = 2048;
+pub(super) const RSA_BITS: u32 = 2048;
 /// What is signed once when a key is read, to see that it can.
 const PROBE: &[u8] = b"tagboat";
 

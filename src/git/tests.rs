@@ -2,6 +2,7 @@
 
 mod along;
 mod reach;
+mod refs;
 pub(super) mod server;
 mod signing;
 mod ssh;

@@ -87,6 +87,53 @@ impl Mirror {
         })
     }
 
+    /// The bytes of a commit or an annotated tag, as they are signed.
+    ///
+    /// # Errors
+    /// [`Error::CommitGone`] when the mirror lacks it; [`Error::TooLarge`] above [`BLOB_LIMIT`].
+    pub fn raw(&self, id: &CommitId) -> Result<Vec<u8>, Error> {
+        self.with(|repository| {
+            let odb = repository.odb().map_err(Error::storage)?;
+            let gone = || Error::CommitGone { commit: id.to_string() };
+            let of = oid(id)?;
+            let (size, kind) = odb.read_header(of).map_err(|_| gone())?;
+            if !matches!(kind, ObjectType::Commit | ObjectType::Tag) {
+                return Err(Error::Invalid {
+                    what: "the object",
+                    value: id.to_string(),
+                    reason: "it is no commit or tag",
+                });
+            }
+            if size > BLOB_LIMIT {
+                return Err(Error::TooLarge { what: "a commit or tag, in bytes,".into(), limit: BLOB_LIMIT as u64 });
+            }
+            odb.read(of).map(|object| object.data().to_vec()).map_err(Error::storage)
+        })
+    }
+
+    /// The commits that `head` can reach and `last` can't, oldest first; all when the mirror lacks `last`.
+    ///
+    /// # Errors
+    /// [`Error::NoHistory`]; [`Error::TooLarge`] when there are more than `limit`.
+    pub fn since(&self, head: &CommitId, last: &CommitId, limit: usize) -> Result<Vec<CommitId>, Error> {
+        self.check_history()?;
+        self.with(|repository| {
+            let mut walk = repository.revwalk().map_err(Error::storage)?;
+            walk.push(oid(head)?).map_err(Error::storage)?;
+            if repository.find_commit(oid(last)?).is_ok() {
+                walk.hide(oid(last)?).map_err(Error::storage)?;
+            }
+            let all: Result<Vec<_>, _> = walk.take(limit + 1).collect();
+            let mut all: Vec<CommitId> = all.map_err(Error::storage)?.into_iter().map(commit_id).collect();
+            if all.len() > limit {
+                let what = format!("the number of commits since {}", last.short());
+                return Err(Error::TooLarge { what, limit: limit as u64 });
+            }
+            all.reverse();
+            Ok(all)
+        })
+    }
+
     /// What stands at `path` in the commit; nothing when nothing does. The root is `""`, `"."` or `"/"`.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ impl Look<'_> {
         if self.target != self.source {
             return Ok(None);
         }
-        let observed = self.status.observed_revision.as_ref().filter(|seen| seen.branch == self.source);
+        let observed = self.status.observed_revision.as_ref().filter(|seen| seen.name == self.source);
         // Of what was before the first look, the head is enough.
         let steps = if observed.is_some() { STEPS } else { 1 };
         let known = [observed.map(|seen| &seen.commit), self.status.last_push_commit.as_ref()];

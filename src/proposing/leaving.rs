@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::forge;
 use crate::git::Pushed;
 use crate::source::failure;
+use crate::source::follow::Follow;
 use crate::update::batch::Batch;
 use crate::update::proposal::left::{self, Left};
 use crate::update::{proposal, status};
@@ -31,7 +32,7 @@ pub async fn announce(
     before: &mut ImageUpdateStatus,
 ) -> Result<bool, Failure> {
     let known = status::here(before, &status::repository(&grounded.remote.url)).into_owned();
-    let Some(proposals) = left::announced(&known.proposals, &update.spec, &grounded.revision.branch) else {
+    let Some(proposals) = left::announced(&known.proposals, &update.spec, &grounded.revision.name) else {
         return Ok(false);
     };
     let after = ImageUpdateStatus { proposals, ..known };
@@ -48,7 +49,7 @@ pub async fn announce(
 pub async fn leave(task: &Arc<Task>, context: &Context, grounded: &Grounded, batch: &mut Batch) {
     let known = status::here(&task.status, &status::repository(&grounded.remote.url)).into_owned().proposals;
     let mut stay = known.clone();
-    for left in left::left(&known, &task.update.spec, &grounded.revision.branch) {
+    for left in left::left(&known, &task.update.spec, &grounded.revision.name) {
         let place = left.place.clone();
         match (Leaving { task, context, grounded, left }).end().await {
             Ok(note) => {
@@ -140,7 +141,10 @@ fn access(place: &ProposalStatus) -> Option<PullRequestSpec> {
 fn is_of_another(task: &Task, context: &Context, grounded: &Grounded, branch: &str) -> bool {
     let url = &grounded.remote.url;
     let reads = context.stores.config_repos.state();
-    let is_read = reads.iter().any(|repo| repo.spec.url == *url && repo.spec.reference.branch == branch);
+    let is_read = reads.iter().any(|repo| {
+        let follow = Follow::read(&repo.spec.reference);
+        repo.spec.url == *url && follow.is_ok_and(|follow| follow.reads_branch() == Some(branch))
+    });
     let proposes = |other: &Arc<ImageUpdate>| {
         let repo = ObjectRef::new(&other.spec.config_repo_ref.name).within(&other.namespace().unwrap_or_default());
         other.metadata.uid != task.update.metadata.uid

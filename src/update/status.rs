@@ -153,7 +153,7 @@ pub fn next(
             }
         }
         Ok(Outcome::Pushed { commit, branch, batch }) => {
-            status.observed_revision = Some(Revision { branch: branch.clone(), commit: commit.clone() });
+            status.observed_revision = Some(Revision { name: branch.clone(), commit: commit.clone() });
             status.last_push_commit = Some(commit.clone());
             status.last_push_branch = Some(branch.clone());
             status.last_push_time = Some(now);

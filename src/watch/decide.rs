@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use self::explain::{chosen_verdict, gate_verdict, held_verdict, older_verdict, refused_verdict};
 use super::policy::{Key, Policy, Ranking};
-use super::version;
 use crate::api::image_policy::TagVerdict;
 use crate::image::{Tag, TagList};
+use crate::version;
 
 mod best;
 pub mod candidates;

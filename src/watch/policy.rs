@@ -13,11 +13,11 @@ use chrono::{DateTime, Utc};
 use super::exclusion::Exclusion;
 use super::filter::Filter;
 use super::number::Number;
-use super::range::{Fit, Range};
-use super::version::{self, Parts};
 use super::window::Window;
 use crate::api::image_policy::{DigestReflectionPolicy, FilterTags, ImagePolicySpec, Order, PolicyChoice};
 use crate::image::{Platform, Repository, Tag};
+use crate::version::range::{Fit, Range};
+use crate::version::{self, Parts};
 
 /// The shortest interval between two looks at the registry.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);

@@ -10,8 +10,10 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "tool"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 21] = [
+const JOINTS: [&str; 23] = [
     "context",
+    "tracking",
+    "trusting",
     "signing",
     "authenticating",
     "inquiring",

@@ -46,6 +46,7 @@ mod policies;
 mod private;
 mod proposals;
 mod races;
+mod refs;
 mod registries;
 mod reliability;
 mod rivals;
@@ -61,6 +62,7 @@ mod transports;
 mod told;
 mod treatments;
 mod variables;
+mod verifying;
 
 use std::process::ExitCode;
 
@@ -107,6 +109,8 @@ fn run_tests() -> ExitCode {
         rivals::trials(),
         signatures::trials(),
         signing::trials(),
+        refs::trials(),
+        verifying::trials(),
         gates::trials(),
         choices::trials(),
         private::trials(),

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use semver::Version;
-use tagboat::watch::range::{Fit, Range};
-use tagboat::watch::version;
+use tagboat::version;
+use tagboat::version::range::{Fit, Range};
 
 use super::lines;
 

@@ -1,10 +1,12 @@
 //! OpenPGP (RFC 9580): a detached signature in version 4, as every GnuPG reads it. In: an armoured private key. Out: signatures
 //! by its newest subkey that may sign, else by the key itself. No salts and no clock, so that a signature can be made again.
 
-use pgp::composed::{ArmorOptions, Deserializable, DetachedSignature, SignedSecretKey, SignedSecretSubKey};
+use pgp::composed::{ArmorOptions, Deserializable, DetachedSignature, SignedSecretKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{SecretKey, SecretSubkey, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData};
-use pgp::types::{KeyDetails, KeyVersion, Password, S2kParams, SecretParams, SigningKey, StringToKey, Tag, Timestamp};
+use pgp::packet::{SecretKey, SecretSubkey, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::types::{KeyDetails, KeyVersion, Password, S2kParams, SecretParams, SigningKey, StringToKey, Timestamp};
+
+use super::validity::{self, Validity};
 
 /// The largest memory that opening a key may take: 2 to this power KiB.
 const ARGON2_MEMORY: u8 = 16;
@@ -25,13 +27,6 @@ enum Secret {
     Sub(SecretSubkey),
 }
 
-/// When a key may be used, in seconds since 1970.
-#[derive(Debug, Clone, Copy)]
-struct Validity {
-    from: u32,
-    until: Option<u64>,
-}
-
 impl Key {
     /// Reads the first private key of an armoured text.
     ///
@@ -46,12 +41,7 @@ impl Key {
         if entity.primary_key.version() != KeyVersion::V4 {
             return Err("only OpenPGP keys of version 4 can sign: GnuPG knows no others".to_owned());
         }
-        if entity
-            .details
-            .revocation_signatures
-            .iter()
-            .any(|signature| signature.verify_key(&entity.primary_key.public_key()).is_ok())
-        {
+        if validity::is_revoked(entity.primary_key.public_key(), &entity.details) {
             return Err("the key is revoked".to_owned());
         }
         let mut found = candidates(entity);
@@ -101,62 +91,20 @@ fn sign(key: &impl SigningKey, bytes: &[u8], at: u32) -> pgp::errors::Result<Str
 fn candidates(entity: SignedSecretKey) -> Vec<Candidate> {
     let SignedSecretKey { primary_key, details, secret_subkeys, .. } = entity;
     let public = primary_key.public_key();
-    let users =
-        details.users.iter().flat_map(|user| user.signatures.iter().map(move |signature| (signature, &user.id)));
-    let of_users = users.filter(|(signature, id)| signature.verify_certification(public, Tag::UserId, id).is_ok());
-    let direct = details.direct_signatures.iter().filter(|signature| signature.verify_key(public).is_ok());
-    let about: Vec<&Signature> = of_users.map(|(signature, _)| signature).chain(direct).collect();
-    let newest = newest(about.into_iter().filter(|signature| signature.typ() != Some(SignatureType::CertRevocation)));
-    let whole = validity(primary_key.created_at(), newest);
+    let (whole, may_sign) = validity::of_primary(public, primary_key.created_at(), &details);
     let mut found: Vec<Candidate> = secret_subkeys
         .into_iter()
         .filter_map(|subkey| {
-            let binding = binding(&subkey, &primary_key)?;
-            let own = validity(subkey.key.created_at(), Some(binding)).within(whole);
-            Some(Candidate { secret: Secret::Sub(subkey.key), valid: own })
+            let created = subkey.key.created_at();
+            let own = validity::of_subkey(public, subkey.key.public_key(), created, &subkey.signatures)?;
+            Some(Candidate { secret: Secret::Sub(subkey.key), valid: own.within(whole) })
         })
         .collect();
     found.sort_by_key(|candidate| std::cmp::Reverse(candidate.valid.from));
-    if newest.is_none_or(may_sign) {
+    if may_sign {
         found.push(Candidate { secret: Secret::Primary(primary_key), valid: whole });
     }
     found
-}
-
-/// The newest binding of a subkey that may sign and is not revoked.
-fn binding<'s>(subkey: &'s SignedSecretSubKey, primary: &SecretKey) -> Option<&'s Signature> {
-    let holds =
-        |signature: &&Signature| signature.verify_subkey_binding(primary.public_key(), subkey.key.public_key()).is_ok();
-    // A revocation counts even when it cannot be checked.
-    if subkey.signatures.iter().any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation)) {
-        return None;
-    }
-    newest(subkey.signatures.iter().filter(holds)).filter(|signature| signature.key_flags().sign())
-}
-
-fn newest<'s>(signatures: impl Iterator<Item = &'s Signature>) -> Option<&'s Signature> {
-    signatures.max_by_key(|signature| signature.created())
-}
-
-/// A key without flags may do all that its algorithm can.
-fn may_sign(signature: &Signature) -> bool {
-    let has_flags = signature.config().is_some_and(|config| {
-        config.hashed_subpackets().any(|subpacket| matches!(subpacket.data, SubpacketData::KeyFlags(_)))
-    });
-    !has_flags || signature.key_flags().sign()
-}
-
-fn validity(created: Timestamp, signature: Option<&Signature>) -> Validity {
-    let from = created.as_secs();
-    let lasts = signature.and_then(Signature::key_expiration_time).map(|duration| duration.as_secs());
-    Validity { from, until: lasts.filter(|seconds| *seconds > 0).map(|seconds| u64::from(from) + u64::from(seconds)) }
-}
-
-impl Validity {
-    fn within(self, whole: Self) -> Self {
-        let until = [self.until, whole.until].into_iter().flatten().min();
-        Self { from: self.from.max(whole.from), until }
-    }
 }
 
 impl Secret {

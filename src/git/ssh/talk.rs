@@ -3,16 +3,15 @@
 
 use super::Ssh;
 use super::session::{Session, refused};
-use crate::git::Error;
 use crate::git::client::{REFS_LIMIT, REPORT_LIMIT, Service};
 use crate::git::lsrefs::{self, Advertisement};
 use crate::git::pktline::{self, FLUSH, Packet};
 use crate::git::place::Shell;
 use crate::git::report::{self, Report};
-use crate::revision::CommitId;
+use crate::git::{Error, Listed};
 
-/// The commit of the ref `name`. Some hundred bytes when the host speaks protocol v2, else its whole list of refs.
-pub async fn head(place: &Shell, login: &Ssh, name: &str) -> Result<Option<CommitId>, Error> {
+/// The refs of this name. Some hundred bytes each when the host speaks protocol v2, else its whole list of refs.
+pub async fn refs(place: &Shell, login: &Ssh, name: &str) -> Result<Vec<Listed>, Error> {
     let mut session = Session::start(place, login, Service::UploadPack, REFS_LIMIT).await?;
     let found = match lsrefs::advertisement(&session.message().await?, name)? {
         Advertisement::Refs { found, .. } => found,

@@ -13,7 +13,7 @@ pub enum Subject {
     Git {
         /// Its URL.
         url: String,
-        /// The ref that is followed, whole (`refs/heads/main`).
+        /// The ref that is followed, whole (`refs/heads/main`), or with a slash at its end all below it.
         reference: String,
     },
 }
@@ -25,7 +25,11 @@ impl Subject {
             Self::Image(repository) => is_image(repository, named),
             Self::Git { url, .. } => is_below(&git_path(url), &named.path),
         };
-        let is_ref = |moved: &String| matches!(self, Self::Git { reference, .. } if reference == moved);
+        let is_ref = |moved: &String| match self {
+            Self::Git { reference, .. } if reference.ends_with('/') => moved.starts_with(reference),
+            Self::Git { reference, .. } => reference == moved,
+            Self::Image(_) => false,
+        };
         event.names.as_ref().is_none_or(|names| names.iter().any(is_named))
             && event.reference.as_ref().is_none_or(is_ref)
     }

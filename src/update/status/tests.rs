@@ -5,7 +5,7 @@ use super::*;
 use crate::object::Problem;
 
 fn up_to_date() -> Result<Outcome, Failure> {
-    let revision = Revision { branch: "main".to_owned(), commit: "a".repeat(40).parse().unwrap() };
+    let revision = Revision { name: "main".to_owned(), commit: "a".repeat(40).parse().unwrap() };
     Ok(Outcome::UpToDate { revision, batch: Batch::default() })
 }
 

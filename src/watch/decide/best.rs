@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use super::{Candidate, order};
 use crate::api::image_policy::Order;
 use crate::image::{Tag, TagList};
+use crate::version;
 use crate::watch::filter::Filter;
+use crate::watch::number;
 use crate::watch::policy::{Policy, Ranking};
-use crate::watch::{number, version};
 
 /// Hands the best candidates, newest first and at most `limit`, to `then`.
 pub(super) fn of<'t, R>(

@@ -203,3 +203,20 @@ fn the_path_of_a_url() {
         assert_eq!(subject.is_of(&event), expected, "{ours} {named}");
     }
 }
+
+#[test]
+fn which_refs_are_heard_of() {
+    for (ours, moved, expected) in [
+        ("refs/heads/main", Some("refs/heads/main"), true),
+        ("refs/heads/main", Some("refs/heads/main-2"), false),
+        ("refs/tags/v1", Some("refs/tags/v1"), true),
+        ("refs/tags/", Some("refs/tags/v1"), true),
+        ("refs/tags/", Some("refs/heads/tags/"), false),
+        ("", Some("refs/heads/main"), false),
+        ("", None, true),
+    ] {
+        let subject = Subject::Git { url: "https://h/acme/fleet".to_owned(), reference: ours.to_owned() };
+        let event = Event { reference: moved.map(str::to_owned), ..Event::default() };
+        assert_eq!(subject.is_of(&event), expected, "{ours} {moved:?}");
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use super::version::{self, Parts};
+use crate::version::{self, Parts};
 
 /// Longest text that is read, in bytes; the kind's schema has the same limit.
 const LONGEST: usize = 1024;

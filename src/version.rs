@@ -7,9 +7,10 @@ use std::cmp::Ordering;
 use std::fmt;
 
 mod rank;
+pub mod range;
 
 pub use rank::rank;
-pub(super) use rank::{Ranks, rank_of};
+pub(crate) use rank::{Ranks, rank_of};
 
 /// A version that borrows from the text it was read from. Ordered by precedence: the build does not count.
 #[derive(Debug, Clone, Copy)]
