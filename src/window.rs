@@ -2,7 +2,7 @@
 //! opens or closes next.
 //!
 //! Schedules are cron's five fields on the clock of a time zone. Where that clock is put forward, a start that falls into the
-//! gap comes right after it; where it is put back, the start comes at both readings. A window's length is real time, not clock time.
+//! gap comes right after it; where it is put back, a start at one time of the day comes at its first reading. A window's length is real time, not clock time.
 
 use std::fmt;
 

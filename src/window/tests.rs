@@ -81,6 +81,45 @@ fn an_open_window_says_when_it_closes() {
 }
 
 #[test]
+fn what_it_says_of_itself_is_true_around_every_change_of_clocks() {
+    let schedules = [
+        "30 2 * * *",
+        "0 1 * * *",
+        "0 3 * * *",
+        "30 1 * * *",
+        "0 * * * *",
+        "*/30 * * * *",
+        "15 1-3 * * *",
+        "0 0 * * 0",
+    ];
+    let nights = [
+        ("Europe/Berlin", "2026-03-28T21:00:00Z"),
+        ("Europe/Berlin", "2026-10-24T21:00:00Z"),
+        ("America/New_York", "2026-03-08T03:00:00Z"),
+        ("America/New_York", "2026-11-01T03:00:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T11:00:00Z"),
+        ("Australia/Lord_Howe", "2026-10-03T11:00:00Z"),
+    ];
+    for (zone, from) in nights {
+        for window in schedules.iter().flat_map(|s| ["20m", "1h", "3h"].map(|length| window(s, length, Some(zone)))) {
+            // At each time it is what it said it would be the last time.
+            let mut said: Option<(bool, DateTime<Utc>)> = None;
+            for minute in (0..600).step_by(5) {
+                let now = at(from) + chrono::Duration::minutes(minute);
+                let (is_open, end) = (window.is_open(now), window.end(now));
+                assert_eq!(is_open, end.is_some(), "{window} at {now}");
+                if let Some((was_open, until)) = said {
+                    assert_eq!(is_open, was_open == (now < until), "{window} at {now}, said until {until}");
+                }
+                let until = end.or_else(|| window.start_after(now)).unwrap();
+                assert!(until > now, "{window} at {now}: {until}");
+                said = Some((is_open, until));
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_window_is_said() {
     let check = |schedule: &str, duration: &str, timezone: Option<&str>, field: &str| {
         let flaw = Window::parse(schedule, duration.parse().unwrap(), timezone).unwrap_err();
