@@ -85,6 +85,8 @@ pub struct Remembered {
     pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
     pub(crate) judged: Option<i64>,
+    /// What the windows of a generation say, and since when.
+    standing: Option<(Option<i64>, DateTime<Utc>, Option<windows::Standing>)>,
     /// Whether changes are allowed.
     pub(crate) window: Option<git_sync::WindowStatus>,
     /// Objects of hooks that go when the status is written.
@@ -255,7 +257,7 @@ impl Run<'_> {
         if self.sync.spec.suspend {
             return Ok(Outcome::Suspended);
         }
-        let standing = windows::Windows::read(&self.sync.spec.windows)?.map(|all| all.standing(self.now.wall));
+        let standing = self.standing()?;
         let overridden = self.sync.annotations().get(OVERRIDE_WINDOWS).map(String::as_str);
         self.memory.window = standing.map(|standing| standing.status(overridden, None));
         let Some(grounded) = self.context.footing(self.sync, &self.sync.spec.config_repo_ref.name)? else {
@@ -307,6 +309,20 @@ impl Run<'_> {
             _ => Vec::new(),
         };
         ended
+    }
+
+    /// What the windows say, looked up anew when that changes.
+    fn standing(&mut self) -> Result<Option<windows::Standing>, Failure> {
+        let (generation, now) = (self.sync.metadata.generation, self.now.wall);
+        if let Some((of, since, standing)) = self.memory.standing {
+            let is_over = standing.and_then(|standing| standing.until).is_some_and(|until| now >= until);
+            if of == generation && since <= now && !is_over {
+                return Ok(standing);
+            }
+        }
+        let standing = windows::Windows::read(&self.sync.spec.windows)?.map(|all| all.standing(now));
+        self.memory.standing = Some((generation, now, standing));
+        Ok(standing)
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {

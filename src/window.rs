@@ -17,8 +17,8 @@ use crate::api::duration::Span;
 /// The longest window: one that is longer is none.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 3600);
 
-/// How many starts of an open window are followed to see when it closes; with one a minute that is more than a day.
-const STARTS: usize = 1500;
+/// How far the starts of an open window are followed to see when it closes.
+const FOLLOWED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// A window that can be asked.
 #[derive(Debug, Clone)]
@@ -78,15 +78,15 @@ impl Window {
         DateTime::from_timestamp(next.timestamp().as_second(), 0)
     }
 
-    /// When it closes, if it is open at this time; starts in between keep it open. Of one that stays open for longer than can be
-    /// followed, a time at which it is open still.
+    /// When it closes, if it is open at this time; starts in between keep it open. Of one that stays open for more than a
+    /// day, a time at which it is open still.
     pub fn end(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let now = self.zoned(now)?;
         let mut start = self.cron.find_previous_occurrence(&now, true).ok()?;
         if now.timestamp().duration_since(start.timestamp()) >= self.duration {
             return None;
         }
-        for _ in 0..STARTS {
+        while start.timestamp().duration_since(now.timestamp()) < FOLLOWED {
             let next = self.cron.find_next_occurrence(&start, false).ok();
             match next.filter(|next| next.timestamp().duration_since(start.timestamp()) <= self.duration) {
                 Some(next) => start = next,

@@ -122,13 +122,13 @@ impl Standing {
 
 /// Why a revision waits: until when, for what, and what a person can do.
 pub fn waits(revision: &Revision, window: Option<&WindowStatus>, held: &str) -> String {
-    let opens = match window.and_then(|window| window.until) {
-        Some(until) => format!("until {}", until.format("%Y-%m-%dT%H:%M:%SZ")),
-        None => "for a window, and none opens any more".to_owned(),
+    let waits = match window.and_then(|window| window.until) {
+        Some(until) => format!("waits until {}", until.format("%Y-%m-%dT%H:%M:%SZ")),
+        None => "waits for a window, and none opens any more".to_owned(),
     };
     let commit = revision.commit.to_string();
     let commit = &commit[..commit.len().min(12)];
-    format!("{revision} waits {opens}: {held}; the annotation {OVERRIDE_WINDOWS}: {commit} lets it through now")
+    format!("{revision} {waits}: {held}; the annotation {OVERRIDE_WINDOWS}: {commit} lets it through now")
 }
 
 #[cfg(test)]

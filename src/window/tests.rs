@@ -101,10 +101,10 @@ fn what_it_says_of_itself_is_true_around_every_change_of_clocks() {
         ("Australia/Lord_Howe", "2026-10-03T11:00:00Z"),
     ];
     for (zone, from) in nights {
-        for window in schedules.iter().flat_map(|s| ["20m", "1h", "3h"].map(|length| window(s, length, Some(zone)))) {
+        for window in schedules.iter().flat_map(|s| ["20m", "1h"].map(|length| window(s, length, Some(zone)))) {
             // At each time it is what it said it would be the last time.
             let mut said: Option<(bool, DateTime<Utc>)> = None;
-            for minute in (0..600).step_by(5) {
+            for minute in (0..600).step_by(10) {
                 let now = at(from) + chrono::Duration::minutes(minute);
                 let (is_open, end) = (window.is_open(now), window.end(now));
                 assert_eq!(is_open, end.is_some(), "{window} at {now}");
