@@ -33,6 +33,8 @@ pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 pub const RELEASE: &str = "tagboat.dev/release";
 /// Annotation of a GitSync: the commit at which a person wants everything deleted that left Git, however much it is.
 pub const CONFIRM_PRUNE: &str = "tagboat.dev/confirmPrune";
+/// Annotation of a GitSync: the commit that a person lets through while `spec.windows` allows no changes.
+pub const OVERRIDE_WINDOWS: &str = "tagboat.dev/overrideWindows";
 /// Annotation of a hook's object: for which rendering and phase it was started, so that a crash before the status is written
 /// starts it no second time.
 pub const HOOK_RUN: &str = "tagboat.dev/hookRun";

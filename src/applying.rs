@@ -181,6 +181,9 @@ impl Applying<'_> {
         }
         let (left, nothing) = self.look_at(&plan.drifted, manifests, &mut done.fights).await;
         done.left.extend(left);
+        if plan.is_held {
+            return;
+        }
         // Others took what is theirs by the rules: our share is recorded anew, and that is all.
         let reason = "others took what is left to them";
         let manner = |key: &ObjectKey| manner::read(&manifests[key].body).unwrap_or_default();

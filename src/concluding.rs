@@ -15,11 +15,11 @@ use crate::observing::{self, Keys, places};
 use crate::rendering::Rendering;
 use crate::revision::Revision;
 use crate::sync::Run;
-use crate::sync::hooks;
 use crate::sync::inventory::Inventory;
 use crate::sync::manner::Phase;
 use crate::sync::plan::Plan;
 use crate::sync::status::{self, Broken, Outcome, Waits};
+use crate::sync::{hooks, windows};
 
 /// What a run carried out.
 pub(crate) struct Scene<'s> {
@@ -27,6 +27,8 @@ pub(crate) struct Scene<'s> {
     pub rendering: &'s Rendering,
     pub plan: &'s Plan,
     pub hooks: &'s Hooks<'s>,
+    /// Hooks that would run if a window were open.
+    pub due: Vec<ObjectKey>,
     pub revision: Revision,
 }
 
@@ -72,6 +74,11 @@ impl Run<'_> {
         let hooks = scene.rendering.manifests.iter().filter(|manifest| scene.hooks.contains(&manifest.key)).count();
         let objects = scene.rendering.manifests.len() - hooks + others.count;
         let drifted = applied.left.into_values().collect();
+        if !scene.plan.held.is_empty() || !scene.due.is_empty() {
+            let held = status::held(&scene.plan.held, &scene.due);
+            let waiting = windows::waits(&revision, self.memory.window.as_ref(), &held);
+            return Ok(Outcome::Held { revision, inventory, health, waited, objects, waits, waiting, drifted });
+        }
         if !applied.waiting.is_empty() {
             let waits = if waits == Waits::No { Waits::ForHealth } else { waits };
             let waiting = status::waiting(&applied.waiting);
@@ -96,9 +103,10 @@ impl Run<'_> {
             scene.applying.keys
         };
         // What is left as others made it is not waited for, and what waits itself is not there yet.
+        let held: BTreeSet<&ObjectKey> = scene.plan.held.iter().map(|action| &action.key).collect();
         let is_waited = |key: &ObjectKey| {
             let is_left = applied.left.contains_key(key) || scene.plan.left.contains(key) || applied.owned.is_left(key);
-            !is_left && !applied.waiting.contains_key(key) && !scene.hooks.contains(key)
+            !is_left && !applied.waiting.contains_key(key) && !scene.hooks.contains(key) && !held.contains(key)
         };
         let waited: Vec<&Manifest> = all.iter().filter(|manifest| is_waited(&manifest.key)).collect();
         Ok(self.look(all, &waited, keys).await)

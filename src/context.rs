@@ -92,6 +92,19 @@ pub struct Stores {
     pub git_syncs: Store<GitSync>,
 }
 
+impl Stores {
+    /// How many objects of each kind are suspended.
+    pub fn suspended(&self) -> [(&'static str, usize); 4] {
+        let count = |suspended: &mut dyn Iterator<Item = bool>| suspended.filter(|suspended| *suspended).count();
+        [
+            ("ConfigRepo", count(&mut self.config_repos.state().iter().map(|repo| repo.spec.suspend))),
+            ("ImagePolicy", count(&mut self.image_policies.state().iter().map(|policy| policy.spec.suspend))),
+            ("ImageUpdate", count(&mut self.image_updates.state().iter().map(|update| update.spec.suspend))),
+            ("GitSync", count(&mut self.git_syncs.state().iter().map(|sync| sync.spec.suspend))),
+        ]
+    }
+}
+
 /// A wake carries an object's name and nothing else: who is woken looks for itself.
 #[derive(Clone)]
 pub struct Wakes {

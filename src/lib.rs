@@ -10,6 +10,7 @@ pub mod api;
 pub mod image;
 pub mod revision;
 pub mod version;
+pub mod window;
 pub mod object;
 pub mod failure;
 pub mod lease;

@@ -39,10 +39,11 @@ pub mod sops;
 pub mod substitute;
 pub mod referred;
 pub mod history;
+pub mod windows;
 
 use crate::api::condition::{Reason, ready};
 use crate::api::git_sync;
-use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus};
+use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus, OVERRIDE_WINDOWS};
 use crate::applying::{Applying, Before, Others, Swept, sweep};
 use crate::awaiting;
 use crate::clock::{self, Now};
@@ -84,6 +85,10 @@ pub struct Remembered {
     pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
     pub(crate) judged: Option<i64>,
+    /// What the windows of a generation say, and since when.
+    standing: Option<(Option<i64>, DateTime<Utc>, Option<windows::Standing>)>,
+    /// Whether changes are allowed.
+    pub(crate) window: Option<git_sync::WindowStatus>,
     /// Objects of hooks that go when the status is written.
     swept: Vec<Swept>,
 }
@@ -112,12 +117,15 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     mask(&mut outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
-    let ended = clock::now().wall;
-    let mut status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), ended);
-    status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended);
+    let ended = clock::now();
+    let mut status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), ended.wall);
+    status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended.wall);
+    if !matches!(outcome, Ok(Outcome::Waiting)) {
+        status.window = memory.window.clone();
+    }
     let mut again = match &outcome {
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
-        Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. }) => {
+        Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. } | Outcome::Held { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
             let settled = if settled.is_zero() { now.until(memory.unhealthy.waited_since, SETTLE) } else { settled };
@@ -141,6 +149,10 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
             broken.failure.retry_after(memory.progress.failures + 1, sync.metadata.uid.as_deref())
         }
     };
+    if let Some(until) = memory.window.as_ref().and_then(|window| window.until) {
+        let opens = (until - now.wall).to_std().unwrap_or_default().saturating_sub(ended.steady - now.steady);
+        again = again.min(opens.max(Duration::from_millis(100)));
+    }
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
@@ -179,7 +191,7 @@ fn is_settling(outcome: &Result<Outcome, Broken>, memory: &Remembered) -> bool {
 fn mask(outcome: &mut Result<Outcome, Broken>, memory: &Remembered) {
     let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return };
     match outcome {
-        Ok(Outcome::Applied { health, .. } | Outcome::Staged { health, .. }) => {
+        Ok(Outcome::Applied { health, .. } | Outcome::Staged { health, .. } | Outcome::Held { health, .. }) => {
             health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
         }
         Ok(_) => {}
@@ -241,15 +253,20 @@ impl Context {
 
 impl Run<'_> {
     async fn keep_equal(&mut self) -> Result<Outcome, Broken> {
+        self.memory.window = None;
         if self.sync.spec.suspend {
             return Ok(Outcome::Suspended);
         }
+        let standing = self.standing()?;
+        let overridden = self.sync.annotations().get(OVERRIDE_WINDOWS).map(String::as_str);
+        self.memory.window = standing.map(|standing| standing.status(overridden, None));
         let Some(grounded) = self.context.footing(self.sync, &self.sync.spec.config_repo_ref.name)? else {
             return Ok(Outcome::Waiting);
         };
         self.add_finalizer().await?;
         awaiting::learn(self.context, self.sync)?;
         let revision = grounded.revision.clone();
+        self.memory.window = standing.map(|standing| standing.status(overridden, Some(&revision)));
         let (rendering, failed) = self.render(&grounded).await?;
         awaiting::depend(self.context, self.sync, &revision)?;
         let owned = self.owned();
@@ -272,21 +289,40 @@ impl Run<'_> {
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
-        let hooks = self.hooks(&all, &others, (&plan, &watched.denied), failed.is_none());
+        let may_start = failed.is_none() && !plan.is_held;
+        let hooks = self.hooks(&all, &others, (&plan, &watched.denied), may_start);
         let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
             Ok(held) => (held, None),
             Err(failure) => (hooks.first(Phase::Before), Some(failure)),
         };
+        let due = if plan.is_held { applying.due(&hooks, &owned) } else { Vec::new() };
         let known = Before { owned, fights: std::mem::take(&mut self.memory.fights), held };
         let may_prune = failed.is_none() && denied.is_none();
         let mut applied = applying.carry_out(&rendering, known, &plan, may_prune).await;
         let large = || status::unconfirmed(&plan, &revision).filter(|_| applied.waiting.is_empty());
         let failure = failed.or(hook_failure).or(applied.failure.take()).or(denied).or_else(large);
-        let scene = Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, revision: revision.clone() };
+        let scene =
+            Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, due, revision: revision.clone() };
         let ended = self.conclude(&scene, applied, failure).await;
-        self.memory.swept =
-            scene.applying.swept(&hooks, self.memory.inventory.as_ref().unwrap_or(&Inventory::default()));
+        self.memory.swept = match &self.memory.inventory {
+            Some(owned) if !plan.is_held => scene.applying.swept(&hooks, owned),
+            _ => Vec::new(),
+        };
         ended
+    }
+
+    /// What the windows say, looked up anew when that changes.
+    fn standing(&mut self) -> Result<Option<windows::Standing>, Failure> {
+        let (generation, now) = (self.sync.metadata.generation, self.now.wall);
+        if let Some((of, since, standing)) = self.memory.standing {
+            let is_over = standing.and_then(|standing| standing.until).is_some_and(|until| now >= until);
+            if of == generation && since <= now && !is_over {
+                return Ok(standing);
+            }
+        }
+        let standing = windows::Windows::read(&self.sync.spec.windows)?.map(|all| all.standing(now));
+        self.memory.standing = Some((generation, now, standing));
+        Ok(standing)
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -399,7 +435,10 @@ impl Run<'_> {
             is_prune_confirmed: confirmed.is_some_and(|written| plan::confirms(written, revision)),
         };
         others.add_autoscaled(&rendering.manifests, &observed);
-        let plan = plan::plan(&rendering.manifests, &others.hashes, &observed, &owned, &options);
+        let mut plan = plan::plan(&rendering.manifests, &others.hashes, &observed, &owned, &options);
+        if self.memory.window.as_ref().is_some_and(|window| window.state == git_sync::WindowState::Closed) {
+            plan.hold();
+        }
         (owned, plan)
     }
 }
@@ -412,6 +451,7 @@ async fn tell(sync: &GitSync, context: &Context, before: &GitSyncStatus, status:
         "True" if ready.reason == Reason::DriftDetected.as_str() => (Severity::Warning, Reason::DriftDetected),
         "True" if before.last_applied_revision != status.last_applied_revision => (Severity::Normal, Reason::Applied),
         "True" if was.is_none_or(|was| was.status != "True") => (Severity::Normal, Reason::Applied),
+        "Unknown" if ready.reason == Reason::WaitingForWindow.as_str() => (Severity::Normal, Reason::WaitingForWindow),
         "False" => (Severity::Warning, failed_reason(&ready.reason)),
         _ => return,
     };

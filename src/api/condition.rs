@@ -112,6 +112,8 @@ reasons! {
     PruneUnconfirmed,
     /// A hook failed.
     HookFailed,
+    /// Changes wait for a window in which they are allowed.
+    WaitingForWindow,
     /// Objects did not become healthy.
     HealthCheckFailed,
     /// Objects were applied.

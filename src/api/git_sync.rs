@@ -15,6 +15,7 @@ mod decryption;
 mod helm;
 mod history;
 mod treatment;
+mod windows;
 
 pub use build::{
     CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
@@ -24,6 +25,7 @@ pub use decryption::{Decryption, DecryptionProvider};
 pub use helm::HelmChart;
 pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 pub use treatment::{DeletionPolicy, IgnoreDifference, IgnoreTarget, ObjectDrift};
+pub use windows::{SyncWindow, WindowKind, WindowState, WindowStatus};
 
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -144,6 +146,10 @@ pub struct GitSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
+    /// When objects may be applied, corrected and pruned; at any time when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub windows: Vec<SyncWindow>,
     /// Stops applying, correcting and pruning.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -197,6 +203,9 @@ pub struct GitSyncStatus {
     /// Objects that others changed and that are left so: with `selfHeal: false`, or since another controller insists; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<ObjectDrift>,
+    /// Whether changes are allowed now, with `spec.windows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowStatus>,
     /// What became of the last ten revisions, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]

@@ -31,7 +31,7 @@ pub struct Hooks<'a> {
     pub refused: BTreeMap<ObjectKey, String>,
     /// What was told of a hook that failed in an earlier run.
     pub told: Option<String>,
-    /// Whether any may be started: not when the head can't be rendered, and this is only the last good state.
+    /// Whether any may be started: not when no window is open, nor when the head can't be rendered, and this is only the last good state.
     pub may_start: bool,
 }
 
@@ -98,6 +98,15 @@ impl Applying<'_> {
                 }
             }
         }
+    }
+
+    /// The hooks that would run before or after everything else, and did not yet.
+    pub fn due(&self, hooks: &Hooks<'_>, owned: &Inventory) -> Vec<ObjectKey> {
+        let is_due = |hooked: &&Hooked<'_>, phase| {
+            hooked.hook.phases.contains(&phase) && self.hook_state(hooks, hooked, phase, owned) == State::Due
+        };
+        let of_any = |hooked: &&Hooked<'_>| is_due(hooked, Phase::Before) || is_due(hooked, Phase::After);
+        hooks.all.iter().filter(of_any).map(|hooked| hooked.manifest.key.clone()).collect()
     }
 
     /// Records what became of hooks that ran. Returns why those failed that did.

@@ -93,6 +93,10 @@ pub struct Plan {
     pub drifted: Vec<ObjectKey>,
     /// Objects that ask to be left alone.
     pub left: Vec<ObjectKey>,
+    /// What is not done now, as no window is open ([`Plan::hold`]).
+    pub held: Vec<Action>,
+    /// Nothing may be changed now.
+    pub is_held: bool,
     /// How many objects are as they should be.
     pub unchanged: usize,
     /// What can't be done, in sentences.
@@ -102,6 +106,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Leaves everything as it is for now: what would be applied or deleted is held, and changes of others are only told of.
+    pub fn hold(&mut self) {
+        let all = std::mem::take(&mut self.apply).into_iter().flatten();
+        let (drifted, changed): (Vec<_>, Vec<_>) = all.partition(|action| action.cause == Cause::Drifted);
+        self.drifted.extend(drifted.into_iter().map(|action| action.key));
+        self.held.extend(changed);
+        self.held.append(&mut self.prune);
+        self.held.append(&mut self.unconfirmed);
+        self.is_held = true;
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.apply.iter().all(Vec::is_empty) && self.prune.is_empty() && self.forgotten.is_empty()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::plan::Plan;
+use super::plan::{Action, Plan};
 use crate::api::condition::{Reason, Verdict, conditions, counted};
 use crate::api::git_sync::{HealthStatus, Inventory, ObjectDrift, ObjectHealth, RevisionOutcome};
 use crate::api::{CONFIRM_PRUNE, GitSyncStatus};
@@ -52,6 +52,25 @@ pub enum Outcome {
         waits: Waits,
         /// How many objects wait for what.
         waiting: Vec<String>,
+        /// Changes of others that were left.
+        drifted: Vec<ObjectDrift>,
+    },
+    /// Something is to do, and no window is open.
+    Held {
+        /// The revision that waits.
+        revision: Revision,
+        /// What is owned now.
+        inventory: Inventory,
+        /// The objects that are not healthy; those that are waited for come first.
+        health: Vec<ObjectHealth>,
+        /// How many of them are waited for.
+        waited: usize,
+        /// How many objects there are.
+        objects: usize,
+        /// Whether health keeps it from being ready too.
+        waits: Waits,
+        /// What waits, until when, in a sentence.
+        waiting: String,
         /// Changes of others that were left.
         drifted: Vec<ObjectDrift>,
     },
@@ -169,6 +188,15 @@ pub fn next(
             });
             staged(revision, health, *waits, waiting)
         }
+        Ok(Outcome::Held { inventory, health, waited, objects, waits, waiting, drifted, .. }) => {
+            status.inventory = Some(inventory.clone());
+            status.health = Some(HealthStatus {
+                summary: format!("{}/{objects}", objects.saturating_sub(health.len())),
+                unhealthy: health.iter().take(LISTED).cloned().collect(),
+            });
+            status.drift = drifted.iter().take(DRIFTED).cloned().collect();
+            held_back(waiting, &health[..*waited], *waits)
+        }
         Err(broken) => {
             if let Some(attempted) = &broken.attempted {
                 status.last_attempted_revision = Some(attempted.clone());
@@ -244,6 +272,25 @@ fn staged(revision: &Revision, health: &[ObjectHealth], waits: Waits, waiting: &
     }
 }
 
+/// A revision waits; what fails meanwhile is told first.
+fn held_back(waiting: &str, health: &[ObjectHealth], waits: Waits) -> Verdict {
+    match waits {
+        Waits::InVain => {
+            let message = format!("{}; {waiting}", unhealthy(health));
+            Verdict::Failed(Failure::retry(Reason::HealthCheckFailed, message))
+        }
+        Waits::No | Waits::ForHealth => {
+            Verdict::Reconciling { reason: Reason::WaitingForWindow, message: waiting.to_owned() }
+        }
+    }
+}
+
+/// What is not done while no window is open: objects with the reason, and hooks that would run.
+pub fn held(actions: &[Action], hooks: &[ObjectKey]) -> String {
+    let objects = actions.iter().map(|action| format!("{}: {}", action.key, action.reason));
+    few(&objects.chain(hooks.iter().map(|key| format!("hook {key} is due"))).collect::<Vec<_>>())
+}
+
 /// A prune that is too large to happen unasked.
 pub fn unconfirmed(plan: &Plan, revision: &Revision) -> Option<Failure> {
     let going: Vec<String> = plan.unconfirmed.iter().map(|action| action.key.to_string()).collect();
@@ -262,13 +309,17 @@ pub fn unconfirmed(plan: &Plan, revision: &Revision) -> Option<Failure> {
 
 /// What failed; when nothing did, what was not healthy in time.
 fn in_vain(revision: &Revision, health: &[ObjectHealth]) -> String {
+    format!("applied {revision}; {}", unhealthy(health))
+}
+
+fn unhealthy(health: &[ObjectHealth]) -> String {
     let is_failed = |object: &&ObjectHealth| object.status == "Failed";
     let mut failed: Vec<String> =
         health.iter().filter(is_failed).map(|h| format!("{}: {}", h.object, h.message)).collect();
     if failed.is_empty() {
         failed = health.iter().map(|h| format!("{}: not healthy in time: {}", h.object, h.message)).collect();
     }
-    format!("applied {revision}; {}", few(&failed))
+    few(&failed)
 }
 
 /// The first three of a list, and how many more there are.

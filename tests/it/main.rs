@@ -63,6 +63,7 @@ mod told;
 mod treatments;
 mod variables;
 mod verifying;
+mod windowed;
 
 use std::process::ExitCode;
 
@@ -111,6 +112,7 @@ fn run_tests() -> ExitCode {
         signing::trials(),
         refs::trials(),
         verifying::trials(),
+        windowed::trials(),
         gates::trials(),
         choices::trials(),
         private::trials(),

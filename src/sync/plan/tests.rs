@@ -79,6 +79,22 @@ fn without_self_heal_drift_is_left_and_git_still_wins() {
 }
 
 #[test]
+fn a_plan_that_is_held_changes_nothing_and_tells_all() {
+    let (a, b, c) = (key("ConfigMap", "a"), key("ConfigMap", "b"), key("ConfigMap", "c"));
+    let desired = [manifest("ConfigMap", "a"), manifest("ConfigMap", "b")];
+    let hashes = BTreeMap::from([(a.clone(), "r1".to_owned()), (b.clone(), "r1".to_owned())]);
+    let observed = BTreeMap::from([(a.clone(), live("l2")), (c.clone(), live("l1"))]);
+    let mut owned = Inventory::default();
+    owned.set(a.clone(), "v1", "r1", "l1");
+    owned.set(c.clone(), "v1", "r1", "l1");
+    let mut plan = plan(&desired, &hashes, &observed, &owned, &options());
+    plan.hold();
+    assert!(plan.is_empty() && plan.is_held, "{plan:?}");
+    assert_eq!(plan.drifted, [a]);
+    assert_eq!(plan.held.iter().map(|action| &action.key).collect::<Vec<_>>(), [&b, &c]);
+}
+
+#[test]
 fn an_object_of_another_gitsync_is_not_taken() {
     let other = Observed { owner: Some(("web".into(), "other".into())), ..live("l1") };
     check(

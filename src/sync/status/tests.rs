@@ -73,3 +73,31 @@ fn drift_is_told_as_far_as_it_is_known() {
     check_drift(&Ok(Outcome::Suspended), 0);
     check_drift(&Ok(Outcome::Waiting), 3);
 }
+
+#[test]
+fn what_waits_for_a_window_is_told_and_what_fails_meanwhile_first() {
+    let held = |waits| {
+        let Outcome::Applied { revision, inventory, health, objects, .. } = applied(&[("a", "Failed")], 1, waits)
+        else {
+            unreachable!("it is made so")
+        };
+        let (waiting, drifted) = ("HEAD waits".to_owned(), drift(1));
+        Ok(Outcome::Held { revision, inventory, health, waited: 1, objects, waits, waiting, drifted })
+    };
+    let check = |waits, expected: [&str; 3]| {
+        let before = GitSyncStatus {
+            last_applied_revision: Some(format!("main@sha1:{}", "b".repeat(40)).parse().unwrap()),
+            ..GitSyncStatus::default()
+        };
+        let now = DateTime::from_timestamp(0, 0).unwrap();
+        let status = next(&before, &held(waits), Some(1), None, now);
+        let said = &status.conditions[0];
+        assert_eq!([&*said.status, &*said.reason, &*said.message], expected);
+        assert_eq!(status.last_applied_revision, before.last_applied_revision, "it was not applied");
+        assert_eq!((status.health.unwrap().summary.as_str(), status.drift.len()), ("2/3", 1));
+        assert_eq!(super::history(&before, &held(waits), None, now), []);
+    };
+    check(Waits::No, ["Unknown", "WaitingForWindow", "HEAD waits"]);
+    check(Waits::ForHealth, ["Unknown", "WaitingForWindow", "HEAD waits"]);
+    check(Waits::InVain, ["False", "HealthCheckFailed", "a: is late; HEAD waits"]);
+}
