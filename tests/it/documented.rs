@@ -15,6 +15,7 @@ use crate::support::tagboat::cli;
 use crate::support::world::{World, make_namespace};
 use crate::support::{bare_trial, checkout, gitea_host, guard, trial};
 
+mod kinds;
 mod page;
 mod reader;
 
@@ -26,6 +27,7 @@ pub fn trials() -> Vec<Trial> {
         trial("documented: the API server takes every object", objects),
         bare_trial("documented: what tables of messages say is in the code", messages),
         bare_trial("documented: links lead somewhere", links),
+        bare_trial("documented: every field has its row", kinds::pages_of_the_kinds),
         bare_trial("documented: the README's markers", markers_of_the_readme),
         bare_trial("documented: how pages are read", how_pages_are_read),
     ];
