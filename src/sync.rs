@@ -149,10 +149,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
             broken.failure.retry_after(memory.progress.failures + 1, sync.metadata.uid.as_deref())
         }
     };
-    if let Some(until) = memory.window.as_ref().and_then(|window| window.until) {
-        let opens = (until - now.wall).to_std().unwrap_or_default().saturating_sub(ended.steady - now.steady);
-        again = again.min(opens.max(Duration::from_millis(100)));
-    }
+    again = again.min(until_windows_change(&memory, now, ended).unwrap_or(again));
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
@@ -176,6 +173,13 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     context.syncs.put(&*sync, memory);
     awaiting::wake_dependants(&context, &sync, &before, &status);
     Requeue::requeue(again)
+}
+
+/// How long until the windows say something else, from the end of a run.
+fn until_windows_change(memory: &Remembered, began: Now, ended: Now) -> Option<Duration> {
+    let until = memory.window.as_ref()?.until?;
+    let wait = (until - began.wall).to_std().unwrap_or_default().saturating_sub(ended.steady - began.steady);
+    Some(wait.max(Duration::from_millis(100)))
 }
 
 /// Whether what is on its way may arrive in a moment, so that the status can wait for that.

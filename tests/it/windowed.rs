@@ -193,7 +193,7 @@ async fn no_hook_starts(world: World) {
                spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, \
                containers: [{name: main, image: 'example.com/job:1'}]}}}\n";
     let commit = repo.commit(&[("job.yaml", job)], "only a hook");
-    waits(&world, &commit, &["hook batch/Job", "migrate is due"]).await;
+    waits(&world, &commit, &["hook Job/", "migrate is due"]).await;
     assert_eq!(live::<Job>(&world, "migrate").await, Value::Null);
     git_sync(&world, "path: ./").await;
     synced(&world, "apps", &commit).await;

@@ -82,7 +82,7 @@ fn what_waits_for_a_window_is_told_and_what_fails_meanwhile_first() {
             unreachable!("it is made so")
         };
         let (waiting, drifted) = ("HEAD waits".to_owned(), drift(1));
-        Ok(Outcome::Held { revision, inventory, health, waited: 1, objects, waits, waiting, drifted })
+        Outcome::Held { revision, inventory, health, waited: 1, objects, waits, waiting, drifted }
     };
     let check = |waits, expected: [&str; 3]| {
         let before = GitSyncStatus {
@@ -90,12 +90,12 @@ fn what_waits_for_a_window_is_told_and_what_fails_meanwhile_first() {
             ..GitSyncStatus::default()
         };
         let now = DateTime::from_timestamp(0, 0).unwrap();
-        let status = next(&before, &held(waits), Some(1), None, now);
+        let status = next(&before, &Ok(held(waits)), Some(1), None, now);
         let said = &status.conditions[0];
         assert_eq!([&*said.status, &*said.reason, &*said.message], expected);
         assert_eq!(status.last_applied_revision, before.last_applied_revision, "it was not applied");
         assert_eq!((status.health.unwrap().summary.as_str(), status.drift.len()), ("2/3", 1));
-        assert_eq!(super::history(&before, &held(waits), None, now), []);
+        assert_eq!(super::history(&before, &Ok(held(waits)), None, now), []);
     };
     check(Waits::No, ["Unknown", "WaitingForWindow", "HEAD waits"]);
     check(Waits::ForHealth, ["Unknown", "WaitingForWindow", "HEAD waits"]);
