@@ -31,8 +31,13 @@ pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 /// Annotation of an ImageUpdate: a changed value releases what is held. `POLICY[@VALUE]`, or `*` for all policies; what follows a
 /// blank only makes it another value.
 pub const RELEASE: &str = "tagboat.dev/release";
-/// Annotation of an applied object: `disabled` keeps it when it leaves Git or its GitSync is deleted.
-pub const PRUNE: &str = "tagboat.dev/prune";
+/// Annotation of a GitSync: the commit at which a person wants everything deleted that left Git, however much it is.
+pub const CONFIRM_PRUNE: &str = "tagboat.dev/confirmPrune";
+/// Annotation of a GitSync: the commit that a person lets through while `spec.windows` allows no changes.
+pub const OVERRIDE_WINDOWS: &str = "tagboat.dev/overrideWindows";
+/// Annotation of a hook's object: for which rendering and phase it was started, so that a crash before the status is written
+/// starts it no second time.
+pub const HOOK_RUN: &str = "tagboat.dev/hookRun";
 /// Label or annotation of a rendered object: `disabled` leaves its `${…}` as they are.
 pub const SUBSTITUTE: &str = "tagboat.dev/substitute";
 

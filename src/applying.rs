@@ -1,15 +1,16 @@
 //! Loop two's second half: a plan → ownership recorded → applied by stages → pruned. Joins the pure plan and the cluster.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use kube::ResourceExt;
 
 use crate::api::condition::Reason;
+use crate::api::git_sync::ObjectDrift;
 use crate::api::{FIELD_MANAGER, GitSync, GitSyncStatus};
-use crate::clock::{self, Now};
+use crate::clock::Now;
 use crate::cluster::events::Severity;
 use crate::cluster::{Cluster, Error};
 use crate::context::Context;
@@ -17,14 +18,23 @@ use crate::failure::{Answer, Failure};
 use crate::object::{Gvk, Manifest, ObjectKey};
 use crate::observing::{Keys, cluster_failure, reason, view};
 use crate::rendering::Rendering;
+use crate::sync::fights::Fights;
 use crate::sync::health::Health;
+use crate::sync::ignore::Ignored;
 use crate::sync::inventory::Inventory;
+use crate::sync::manner::{self, Mode};
 use crate::sync::plan::{Action, Cause, Plan};
 use crate::sync::substitute::Mask;
+use crate::sync::waves::Waves;
 use crate::sync::{fields, status};
 
-/// How long definitions of a first stage may take to be established.
-const STAGE_TIMEOUT: Duration = Duration::from_secs(60);
+mod drifted;
+mod hooks;
+mod ignoring;
+mod recreate;
+
+pub(crate) use hooks::{Hooks, Swept, sweep};
+pub(crate) use ignoring::Others;
 
 /// One plan, being carried out.
 pub struct Applying<'a> {
@@ -36,8 +46,24 @@ pub struct Applying<'a> {
     pub cluster: Cluster,
     /// The watches.
     pub keys: &'a Keys,
+    /// What is left to others of which objects.
+    pub ignored: &'a BTreeMap<ObjectKey, Ignored>,
+    /// The hash of each object as it is applied.
+    pub hashes: &'a BTreeMap<ObjectKey, String>,
+    /// What must not be told.
+    pub mask: &'a Mask,
     /// The clock's reading of this run.
     pub now: Now,
+}
+
+/// What is known before a plan is carried out.
+pub struct Before {
+    /// What is owned.
+    pub owned: Inventory,
+    /// What was corrected lately.
+    pub fights: Fights,
+    /// A hook that everything but corrections waits for.
+    pub held: Option<ObjectKey>,
 }
 
 /// What came of it.
@@ -48,6 +74,27 @@ pub struct Applied {
     pub failure: Option<Failure>,
     /// Other GitSyncs that render what this one gave up.
     pub heirs: Vec<Arc<GitSync>>,
+    /// What was not applied yet, and for which object it waits.
+    pub waiting: BTreeMap<ObjectKey, ObjectKey>,
+    /// Whether anything was written.
+    pub is_news: bool,
+    /// Changes of others that are left.
+    pub left: BTreeMap<ObjectKey, ObjectDrift>,
+    /// What was corrected lately.
+    pub fights: Fights,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Done {
+    owned: Inventory,
+    failed: Vec<Failed>,
+    /// The objects that failed.
+    broken: BTreeSet<ObjectKey>,
+    waiting: BTreeMap<ObjectKey, ObjectKey>,
+    is_news: bool,
+    left: BTreeMap<ObjectKey, ObjectDrift>,
+    fights: Fights,
 }
 
 struct Failed {
@@ -60,58 +107,143 @@ impl Failed {
     fn new(key: &ObjectKey, reason: Reason, error: &Error) -> Self {
         Self { reason, text: format!("{key}: {error}"), is_transient: error.is_transient() }
     }
+
+    /// The server quotes what it refuses.
+    fn of(manifest: &Manifest, error: &Error) -> Self {
+        let text = format!("{}: {}", manifest.key, Mask::of(&manifest.body).hide(&error.to_string()));
+        Self { text, ..Self::new(&manifest.key, reason(error), error) }
+    }
 }
 
 impl Applying<'_> {
-    /// Applies stage by stage, then prunes, if everything was applied and `may_prune`. One object's failure stops no other one.
-    ///
-    /// # Errors
-    /// When a stage's definitions don't get established.
-    pub async fn carry_out(
-        &self,
-        rendering: &Rendering,
-        mut owned: Inventory,
-        plan: &Plan,
-        may_prune: bool,
-    ) -> Result<Applied, Failure> {
+    /// Applies wave by wave and stage by stage, then prunes, if everything was applied and `may_prune`. One object's failure stops
+    /// only what waits for it. What must wait for the cluster is left for the next run, which its watch will start.
+    pub async fn carry_out(&self, rendering: &Rendering, before: Before, plan: &Plan, may_prune: bool) -> Applied {
         let refused = |text: &String| Failed { reason: Reason::ApplyFailed, text: text.clone(), is_transient: false };
-        let mut failed: Vec<Failed> = plan.problems.iter().map(refused).collect();
+        let mut done = Done {
+            owned: before.owned,
+            fights: before.fights,
+            failed: plan.problems.iter().map(refused).collect(),
+            ..Done::default()
+        };
         let manifests: BTreeMap<&ObjectKey, &Manifest> = rendering.manifests.iter().map(|m| (&m.key, m)).collect();
+        let waves = Waves::of(&rendering.manifests);
+        let held = before.held.as_ref();
+        done.waiting.extend(held.map(|hook| (hook.clone(), hook.clone())));
         for stage in &plan.apply {
-            let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
-            let drifts = drifted
-                .map(|action| self.drift(manifests[&action.key], &rendering.mask).map(|drift| (&action.key, drift)));
-            let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
-            let applied =
-                futures::future::join_all(stage.iter().map(|action| self.apply(manifests[&action.key]))).await;
-            for (action, result) in stage.iter().zip(applied) {
-                let manifest = manifests[&action.key];
-                match result {
-                    Ok(live) => {
-                        if let Some(drift) = drifts.get(&action.key) {
-                            self.tell_correction(&action.key, drift).await;
-                        }
-                        owned.set(action.key.clone(), &manifest.gvk.version, &rendering.hashes[&action.key], &live)
-                    }
-                    Err(error) => failed.push(Failed::new(&action.key, reason(&error), &error)),
-                }
-            }
-            self.established(stage, &manifests).await?;
+            let (held, free): (Vec<_>, Vec<_>) = stage
+                .iter()
+                .map(|action| {
+                    // A hook may live in a namespace that comes with it.
+                    let hook = held.filter(|_| action.cause != Cause::Drifted && !action.is_definition());
+                    let lower = || waves.waits_for(action, &|key| self.is_ready(key, &manifests, &done));
+                    (action, hook.or_else(lower))
+                })
+                .partition(|(_, waits_for)| waits_for.is_some());
+            done.waiting.extend(held.into_iter().filter_map(|(action, key)| Some((action.key.clone(), key?.clone()))));
+            let free: Vec<&Action> = free.into_iter().map(|(action, _)| action).collect();
+            self.apply_stage(&free, &manifests, &mut done).await;
         }
+        self.leave(plan, &manifests, &mut done).await;
         let mut heirs_of_all = Vec::new();
-        if failed.is_empty() && may_prune {
+        if done.failed.is_empty() && done.waiting.is_empty() && may_prune {
             for action in &plan.prune {
                 let heirs = self.context.heirs(self.sync, &action.key);
                 let given_up = if heirs.is_empty() { self.prune(action).await } else { Ok(()) };
                 heirs_of_all.extend(heirs);
                 match given_up {
-                    Ok(()) => owned.remove(&action.key),
-                    Err(error) => failed.push(Failed::new(&action.key, Reason::PruneFailed, &error)),
+                    Ok(()) => done.owned.remove(&action.key),
+                    Err(error) => done.failed.push(Failed::new(&action.key, Reason::PruneFailed, &error)),
                 }
             }
-            plan.forgotten.iter().for_each(|key| owned.remove(key));
+            plan.forgotten.iter().for_each(|key| done.owned.remove(key));
         }
-        Ok(Applied { owned, failure: sum_up(&failed), heirs: heirs_of_all })
+        let left: Vec<ObjectKey> = done.left.keys().cloned().collect();
+        done.fights.keep(&left, self.now.steady, self.sync.spec.interval.0);
+        Applied {
+            owned: done.owned,
+            failure: sum_up(&done.failed),
+            heirs: heirs_of_all,
+            waiting: done.waiting,
+            is_news: done.is_news,
+            left: done.left,
+            fights: done.fights,
+        }
+    }
+
+    /// What is not touched: objects that ask for it, and changes of others that are only told of.
+    async fn leave(&self, plan: &Plan, manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &mut Done) {
+        for key in plan.left.iter().filter(|key| done.owned.contains(key)).cloned().collect::<Vec<_>>() {
+            done.owned.leave(key.clone(), &manifests[&key].gvk.version);
+        }
+        if plan.drifted.is_empty() {
+            return;
+        }
+        let (left, nothing) = self.look_at(&plan.drifted, manifests, &mut done.fights).await;
+        done.left.extend(left);
+        if plan.is_held {
+            return;
+        }
+        // Others took what is theirs by the rules: our share is recorded anew, and that is all.
+        let reason = "others took what is left to them";
+        let manner = |key: &ObjectKey| manner::read(&manifests[key].body).unwrap_or_default();
+        let actions: Vec<Action> = nothing
+            .into_iter()
+            .map(|key| Action { manner: manner(&key), key, cause: Cause::Drifted, reason })
+            .collect();
+        self.apply_stage(&actions.iter().collect::<Vec<_>>(), manifests, done).await;
+    }
+
+    /// Applies objects that wait for nothing, at once.
+    async fn apply_stage(&self, stage: &[&Action], manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &mut Done) {
+        let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
+        let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
+        let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
+        for (key, drift) in &drifts {
+            if let Some(left) = self.yields(key, drift, &mut done.fights).await {
+                done.left.insert((*key).clone(), left);
+            }
+        }
+        let stage: Vec<&Action> = stage.iter().filter(|action| !done.left.contains_key(&action.key)).copied().collect();
+        let applied = stage.iter().map(|action| self.apply(manifests[&action.key], action));
+        let applied = futures::future::join_all(applied).await;
+        for (action, result) in stage.iter().zip(applied) {
+            let manifest = manifests[&action.key];
+            match result {
+                Ok(Some(live)) => {
+                    if let Some(drift) = drifts.get(&action.key).filter(|drift| !drift.is_nothing) {
+                        self.tell_correction(&action.key, drift, &mut done.fights).await;
+                    }
+                    done.is_news = true;
+                    done.owned.set(action.key.clone(), &manifest.gvk.version, &self.hashes[&action.key], &live);
+                    self.learn(manifest);
+                }
+                Ok(None) => done.owned.leave(action.key.clone(), &manifest.gvk.version),
+                Err(error) => {
+                    done.broken.insert(action.key.clone());
+                    done.failed.push(Failed::of(manifest, &error));
+                }
+            }
+        }
+    }
+
+    /// Whether those who wait for an object may go on.
+    fn is_ready(&self, key: &ObjectKey, manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &Done) -> bool {
+        if done.owned.is_left(key) {
+            return true;
+        }
+        let is_applied = done.owned.applied(key).is_some() && !done.broken.contains(key);
+        let watch = self.keys.get(&(manifests[key].gvk.clone(), key.namespace.clone()));
+        let entry = watch.and_then(|watch| self.context.table.get(&view(watch), key));
+        is_applied && !done.waiting.contains_key(key) && entry.is_some_and(|entry| entry.health == Health::Healthy)
+    }
+
+    /// What an applied definition defines is another thing than it was.
+    fn learn(&self, manifest: &Manifest) {
+        if manifest.key.kind == "CustomResourceDefinition" {
+            let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
+            self.context.cluster.kinds().forget(group);
+        }
     }
 
     /// Records ownership before anything is applied, so that a crash in between forgets nothing. Returns the status that was
@@ -147,36 +279,30 @@ impl Applying<'_> {
         Ok(Some(ahead))
     }
 
-    /// Applies one object, takes over what `kubectl apply` set before, and puts the answer into the table, as the watch will.
-    async fn apply(&self, manifest: &Manifest) -> Result<String, Error> {
-        let mut live = self.cluster.apply(manifest).await?;
-        if let Some(fields) = fields::migrated_managed_fields(&live) {
+    /// Applies one object, takes over what other tools set before, and puts the answer into the table, as the watch will.
+    /// Returns the hash of our fields; none for one that others made and that is only to be made when it is missing.
+    async fn apply(&self, manifest: &Manifest, action: &Action) -> Result<Option<String>, Error> {
+        let manner = &action.manner;
+        let (mut live, applied) = match manner.mode {
+            Mode::Once => match self.cluster.create(manifest).await? {
+                Some(live) => (live, Cow::Borrowed(manifest)),
+                None => return Ok(None),
+            },
+            _ if self.ignored.contains_key(&manifest.key) => self.apply_ignoring(manifest, action).await?,
+            _ => (self.apply_or_instead(manifest, manner).await?, Cow::Borrowed(manifest)),
+        };
+        if manner.mode == Mode::Equal
+            && let Some(fields) = fields::migrated_managed_fields(&live)
+        {
+            let fields = self.but_left(manifest, &live, fields);
             self.cluster.set_managed_fields(manifest, &live, fields).await?;
-            live = self.cluster.apply(manifest).await?;
+            live = self.cluster.apply(&applied).await?;
         }
         self.context.metrics.applied();
         if let Some(key) = self.keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone())) {
             self.context.table.see(&view(key), &live);
         }
-        Ok(fields::projection_hash(&live, FIELD_MANAGER).unwrap_or_default())
-    }
-
-    /// Waits until the definitions of a stage are established, as what comes after them needs them.
-    async fn established(&self, stage: &[Action], manifests: &BTreeMap<&ObjectKey, &Manifest>) -> Result<(), Failure> {
-        let started = clock::now();
-        for action in stage.iter().filter(|action| action.key.kind == "CustomResourceDefinition") {
-            let manifest = manifests[&action.key];
-            let Some(key) = self.keys.get(&(manifest.gvk.clone(), String::new())) else { continue };
-            while self.context.table.get(&view(key), &action.key).is_none_or(|entry| entry.health != Health::Healthy) {
-                if clock::now().until(Some(started.steady), STAGE_TIMEOUT).is_zero() {
-                    return Err(Failure::retry(Reason::ApplyFailed, format!("{} is not established yet", action.key)));
-                }
-                clock::pause(Duration::from_millis(20)).await;
-            }
-            let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
-            self.context.cluster.kinds().forget(group);
-        }
-        Ok(())
+        Ok(Some(fields::projection_hash(&live, FIELD_MANAGER).unwrap_or_default()))
     }
 
     async fn prune(&self, action: &Action) -> Result<(), Error> {
@@ -193,37 +319,6 @@ impl Applying<'_> {
         tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
         let _ = self.context.cluster.publish(self.sync, Severity::Normal, Reason::Pruned, &note, self.now.wall).await;
         Ok(())
-    }
-
-    /// What was changed, where, and by which field manager, before it is undone.
-    async fn drift(&self, manifest: &Manifest, mask: &Mask) -> String {
-        match self.cluster.get(&manifest.gvk, &manifest.key).await {
-            Ok(Some(live)) => {
-                let mut changed = fields::differences(&manifest.body, &live, FIELD_MANAGER);
-                for drift in changed.iter_mut().filter(|drift| mask.touches(&drift.want)) {
-                    drift.hide();
-                }
-                let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
-                if changed.is_empty() {
-                    "the ownership of its fields changed".to_owned()
-                } else {
-                    status::few(&changed)
-                }
-            }
-            Ok(None) => "it was deleted".to_owned(),
-            Err(error) => format!("what was changed can't be read: {error}"),
-        }
-    }
-
-    async fn tell_correction(&self, key: &ObjectKey, drift: &str) {
-        self.context.metrics.corrected();
-        let note = format!("corrected {key}: {drift}");
-        tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
-        let _ = self
-            .context
-            .cluster
-            .publish(self.sync, Severity::Normal, Reason::DriftCorrected, &note, self.now.wall)
-            .await;
     }
 }
 

@@ -23,6 +23,7 @@ use crate::context::Settings;
 use crate::registry::cloud::Environment;
 use crate::run::{Election, Options};
 use crate::telemetry::LogFormat;
+use crate::tool::Programs;
 
 /// Keeps the whole image-to-cluster path of a Kubernetes cluster in Git.
 #[derive(Debug, Parser)]
@@ -94,9 +95,8 @@ struct RunArgs {
     /// Allow file:// repositories
     #[arg(long, env = "TAGBOAT_ALLOW_FILE_URLS")]
     allow_file_urls: bool,
-    /// The kustomize program
-    #[arg(long, env = "TAGBOAT_KUSTOMIZE", default_value = "kustomize", value_name = "FILE")]
-    kustomize: PathBuf,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// Where Google publishes the keys of its webhooks' tokens
     #[arg(long, env = "TAGBOAT_GOOGLE_KEYS", default_value = crate::http::hooks::GOOGLE_KEYS, value_name = "URL")]
     google_keys: String,
@@ -106,6 +106,23 @@ struct RunArgs {
     /// What is logged: error, warn, info, debug, or a filter such as tagboat=debug
     #[arg(long, env = "TAGBOAT_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+}
+
+/// Where the programs are that render.
+#[derive(Debug, Clone, clap::Args)]
+struct ProgramArgs {
+    /// The kustomize program
+    #[arg(long, env = "TAGBOAT_KUSTOMIZE", default_value = "kustomize", value_name = "FILE")]
+    kustomize: PathBuf,
+    /// The helm program
+    #[arg(long, env = "TAGBOAT_HELM", default_value = "helm", value_name = "FILE")]
+    helm: PathBuf,
+}
+
+impl From<ProgramArgs> for Programs {
+    fn from(ProgramArgs { kustomize, helm }: ProgramArgs) -> Self {
+        Self { kustomize, helm }
+    }
 }
 
 /// Runs the command line and returns the process's exit code.
@@ -154,15 +171,15 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         lease_namespace,
         default_service_account,
         allow_file_urls,
-        kustomize,
+        programs,
         google_keys,
         log_format,
         log,
     } = args;
     crate::telemetry::start(log_format, &log);
     crate::git::prepare().context("prepare Git")?;
-    let settings =
-        Settings { data_dir, allow_file_urls, default_service_account, kustomize, namespace: namespace.clone() };
+    let (programs, served) = (programs.into(), namespace.clone());
+    let settings = Settings { data_dir, allow_file_urls, default_service_account, programs, namespace: served };
     let cloud = cloud_environment();
     let election = Election { lease: lease_name, namespace: lease_namespace, host: host() };
     let election = Some(election).filter(|_| leader_election);

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod own;
 pub mod watches;
 
+mod immutable;
 mod impersonate;
 
 use kinds::Kinds;
@@ -68,6 +69,12 @@ pub enum Error {
         /// The kind.
         kind: String,
     },
+    /// The server refused a change, since fields can't be changed and for no other reason.
+    #[error("{message}")]
+    Immutable {
+        /// The server's words.
+        message: String,
+    },
     /// The server refused the object.
     #[error("{message}")]
     Refused {
@@ -100,6 +107,9 @@ impl Error {
             }
             kube::Error::Api(status) if status.is_forbidden() => {
                 Self::Forbidden { identity: identity.clone(), message: crate::failure::printable(&status.message, 500) }
+            }
+            kube::Error::Api(status) if immutable::is_immutable(&status) => {
+                Self::Immutable { message: crate::failure::printable(&status.message, 1000) }
             }
             kube::Error::Api(status) => {
                 Self::Refused { code: status.code, message: crate::failure::printable(&status.message, 1000) }

@@ -22,6 +22,7 @@ use crate::registry::cloud::Cloud;
 use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
+use crate::tool::Programs;
 use crate::trusting::Trust;
 
 /// What the command line says, resolved.
@@ -33,8 +34,8 @@ pub struct Settings {
     pub allow_file_urls: bool,
     /// The service account for GitSyncs that name none.
     pub default_service_account: Option<String>,
-    /// The kustomize program.
-    pub kustomize: PathBuf,
+    /// The programs that render.
+    pub programs: Programs,
     /// The only namespace to serve; all when none.
     pub namespace: Option<String>,
 }
@@ -89,6 +90,19 @@ pub struct Stores {
     pub image_updates: Store<ImageUpdate>,
     /// All GitSyncs.
     pub git_syncs: Store<GitSync>,
+}
+
+impl Stores {
+    /// How many objects of each kind are suspended.
+    pub fn suspended(&self) -> [(&'static str, usize); 4] {
+        let count = |suspended: &mut dyn Iterator<Item = bool>| suspended.filter(|suspended| *suspended).count();
+        [
+            ("ConfigRepo", count(&mut self.config_repos.state().iter().map(|repo| repo.spec.suspend))),
+            ("ImagePolicy", count(&mut self.image_policies.state().iter().map(|policy| policy.spec.suspend))),
+            ("ImageUpdate", count(&mut self.image_updates.state().iter().map(|update| update.spec.suspend))),
+            ("GitSync", count(&mut self.git_syncs.state().iter().map(|sync| sync.spec.suspend))),
+        ]
+    }
 }
 
 /// A wake carries an object's name and nothing else: who is woken looks for itself.

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
 
 use crate::api::condition::Reason;
+use crate::api::git_sync::DeletionPolicy;
 use crate::api::{FINALIZER, GitSync, GitSyncStatus};
 use crate::clock;
 use crate::cluster::events::Severity;
@@ -22,7 +23,21 @@ pub(crate) async fn finalize(sync: &GitSync, context: &Context, owned: Inventory
     if finalizers.len() == sync.finalizers().len() {
         return Requeue::await_change();
     }
-    let deleted = if sync.spec.prune && !sync.spec.suspend { delete_all(sync, context, owned).await } else { Ok(()) };
+    let policy = sync.spec.deletion_policy;
+    let deletes = match policy {
+        DeletionPolicy::MirrorPrune => sync.spec.prune,
+        DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => true,
+        DeletionPolicy::Orphan => false,
+    };
+    let deleted = if deletes && !sync.spec.suspend { delete_all(sync, context, owned).await } else { Ok(Vec::new()) };
+    let deleted = match deleted {
+        Ok(left) if policy == DeletionPolicy::WaitForTermination && !left.is_empty() && !is_late(sync) => {
+            let message = format!("waiting until what it applied is gone: {}", status::few(&left));
+            Err(Failure::retry(Reason::Progressing, message))
+        }
+        Ok(_) => Ok(()),
+        Err(failure) => Err(failure),
+    };
     let left = match &deleted {
         // Its rights went before it did: nobody can delete for it any more, and waiting would hold its namespace for ever.
         Err(failure) if failure.reason == Reason::AccessDenied => {
@@ -60,7 +75,15 @@ pub(crate) async fn finalize(sync: &GitSync, context: &Context, owned: Inventory
     }
 }
 
-async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> Result<(), Failure> {
+/// Whether the objects had `timeout` to go.
+fn is_late(sync: &GitSync) -> bool {
+    let since = sync.metadata.deletion_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    let timeout = i64::try_from(sync.spec.timeout.0.as_secs()).unwrap_or(i64::MAX);
+    clock::now().wall.timestamp().saturating_sub(since) >= timeout
+}
+
+/// Deletes what is owned. Returns what is still there.
+async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> Result<Vec<String>, Failure> {
     let identity = identity(sync, context);
     let watched = start(context, &identity, places(&owned).collect()).await?;
     if let Some(denied) = watched.denied.into_values().next() {
@@ -72,7 +95,7 @@ async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> 
         context.table.owned(&view(key), &owner).into_iter().for_each(|labelled| owned.add(labelled, &gvk.version));
     }
     let cluster = context.cluster.by(&identity);
-    let mut gone = Vec::new();
+    let (mut gone, mut left) = (Vec::new(), Vec::new());
     for key in order::prune_order(owned.objects().map(|(key, _)| key.clone()).collect()) {
         let found = keys.iter().find(|((gvk, namespace), _)| {
             gvk.group == key.group && gvk.kind == key.kind && *namespace == key.namespace
@@ -80,9 +103,10 @@ async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> 
         let Some(((gvk, _), watch)) = found else { continue };
         let entry = context.table.get(&view(watch), &key);
         let ours = entry.filter(|entry| {
-            entry.observed.owner.as_ref() == Some(&owner) && !entry.observed.prune_disabled && !entry.observed.deleting
+            entry.observed.owner.as_ref() == Some(&owner) && !entry.observed.kept.when_deleted && !owned.is_left(&key)
         });
-        if let Some(entry) = ours {
+        left.extend(ours.is_some().then(|| key.to_string()));
+        if let Some(entry) = ours.filter(|entry| !entry.observed.deleting) {
             cluster.delete(gvk, &key, &entry.observed.uid).await.map_err(|error| cluster_failure(&error))?;
             gone.push(key.to_string());
         }
@@ -91,5 +115,5 @@ async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> 
         let note = format!("deleted with its GitSync: {}", status::few(&gone));
         let _ = context.cluster.publish(sync, Severity::Normal, Reason::Pruned, &note, clock::now().wall).await;
     }
-    Ok(())
+    Ok(left)
 }

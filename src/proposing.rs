@@ -144,6 +144,7 @@ struct Proposing<'a> {
 impl Proposing<'_> {
     async fn write(self, mut grounded: Grounded) -> Written {
         self.check_alone()?;
+        self.close_doubles(&grounded).await;
         look_back(&grounded).await?;
         let seen = self.seen();
         let is_cut = seen.len() >= forge::REQUESTS;
@@ -186,6 +187,16 @@ impl Proposing<'_> {
             return Ok((outcome, grounded.revision));
         }
         Err(lost_races())
+    }
+
+    /// A failure waits for the next look: two requests for one branch do no harm but to order.
+    async fn close_doubles(&self, grounded: &Grounded) {
+        let Some(host) = &self.host else { return };
+        for at in proposal::doubles(&host.seen) {
+            if let Err(failure) = host.close(at, (&self.target, &grounded.revision.name), proposal::DOUBLE).await {
+                tracing::warn!(namespace = self.namespace, branch = self.target, "{failure}");
+            }
+        }
     }
 
     fn seen(&self) -> &[PullRequest] {

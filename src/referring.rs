@@ -7,39 +7,66 @@ use kube::ResourceExt;
 
 use crate::api::GitSync;
 use crate::api::condition::Reason;
-use crate::api::git_sync::{PostBuild, Source, SubstituteStrategy};
+use crate::api::git_sync::{Decryption, PostBuild, Source, SourceKind, SubstituteStrategy};
 use crate::cluster::watches::{One, WatchKey};
 use crate::context::{Context, synced};
 use crate::failure::Failure;
 use crate::object::Gvk;
 use crate::observing::{LIST_TIMEOUT, cluster_failure, identity, owner, view};
 use crate::sync::referred::Data;
+use crate::sync::sops::Keys;
 use crate::sync::substitute::Variables;
 
 /// The watches of what a GitSync refers to.
 pub type References = BTreeSet<WatchKey>;
 
+/// Where in the spec the keys stand.
+const KEYS_FIELD: &str = "spec.decryption.secretRef";
 /// Where in the spec the sources of variables stand.
 const FIELD: &str = "spec.postBuild.substituteFrom";
 
-/// The variables of a GitSync. `watched` is what it referred to before, and becomes what it refers to now.
+/// What a rendering needs beside the repository.
+pub(crate) struct Outside {
+    /// The variables.
+    pub variables: Variables,
+    /// The keys of encrypted files.
+    pub keys: Option<Keys>,
+}
+
+/// The variables and keys of a GitSync. `watched` is what it referred to before, and becomes what it refers to now.
 ///
 /// # Errors
 /// When an object is missing and not optional, can't be read, or a variable has no name that can be used.
-pub(crate) async fn variables(
-    context: &Context,
-    sync: &GitSync,
-    watched: &mut References,
-) -> Result<Variables, Failure> {
+pub(crate) async fn outside(context: &Context, sync: &GitSync, watched: &mut References) -> Result<Outside, Failure> {
     let build = sync.spec.post_build.as_ref();
     let sources = build.map(|build| build.substitute_from.as_slice()).unwrap_or_default();
     let keys: Vec<WatchKey> = sources.iter().map(|source| key(context, sync, source)).collect();
-    follow(context, sync, watched, keys.iter().cloned().collect());
+    let decryption = sync.spec.decryption.as_ref().map(|decryption| {
+        let name = decryption.secret_ref.name.clone();
+        key(context, sync, &Source { kind: SourceKind::Secret, name, optional: false })
+    });
+    follow(context, sync, watched, keys.iter().chain(&decryption).cloned().collect());
     let mut held = Vec::with_capacity(keys.len());
     for (at, (source, key)) in sources.iter().zip(&keys).enumerate() {
         held.push((source, look(context, key, &format!("{FIELD}[{at}]")).await?));
     }
-    gather(build, &held, &sync.namespace().unwrap_or_default())
+    let namespace = sync.namespace().unwrap_or_default();
+    let variables = gather(build, &held, &namespace)?;
+    let keys = match (&sync.spec.decryption, &decryption) {
+        (Some(wanted), Some(key)) => Some(keys_of(wanted, look(context, key, KEYS_FIELD).await?, &namespace)?),
+        _ => None,
+    };
+    Ok(Outside { variables, keys })
+}
+
+/// The keys that a Secret holds.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn keys_of(wanted: &Decryption, held: Option<Data>, namespace: &str) -> Result<Keys, Failure> {
+    let name = format!("Secret {namespace}/{}", wanted.secret_ref.name);
+    let missing = || Failure::user(Reason::RenderFailed, format!("{KEYS_FIELD}: {name} does not exist"));
+    held.map(|held| Keys::new(&name, held)).ok_or_else(missing)
 }
 
 /// Puts the variables together, in the order in which they win over each other.
@@ -56,7 +83,7 @@ pub(crate) fn gather(
     for (at, (source, data)) in held.iter().enumerate() {
         let origin = format!("{} {}", source.kind.as_str(), source.name);
         match data {
-            Some(data) => variables.add(&origin, source.kind == crate::api::git_sync::SourceKind::Secret, data),
+            Some(data) => variables.add(&origin, source.kind == SourceKind::Secret, data),
             None if source.optional => {}
             None => {
                 let kind = source.kind.as_str();

@@ -1,8 +1,7 @@
-//! Loop two's first half: files of one revision → objects. Joins the mirror, the real kustomize and the pure render step,
+//! Loop two's first half: files of one revision → objects. Joins the mirror, the real kustomize and helm and the pure render step,
 //! and keeps what it made for as long as everything that it read is unchanged.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::GitSync;
@@ -10,14 +9,17 @@ use crate::api::condition::Reason;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::git::{self, Kind, Mirror, Reach};
-use crate::kustomize;
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
+use crate::referring::Outside;
 use crate::revision::{CommitId, Revision};
+use crate::sync::chart::{self, Release};
 use crate::sync::input::{self, Files, Input};
 use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
-use crate::sync::substitute::{self, Mask, Variables};
+use crate::sync::sops::{self, Keys, Opener};
+use crate::sync::substitute::{self, Mask};
 use crate::sync::{hash, kustomize as kustomization, status};
+use crate::tool::{self, Given, Programs};
 
 /// Paths with the id of what was there.
 type Ids = BTreeMap<String, Option<String>>;
@@ -33,8 +35,8 @@ pub struct Rendering {
     read: Ids,
     /// The generation of the GitSync that it was made for.
     pub generation: Option<i64>,
-    /// Tells the variables that stand in it from others.
-    variables: String,
+    /// Tells the variables that stand in it, and the keys that it needed, from others.
+    outside: String,
     /// What of it must not be shown.
     pub mask: Mask,
 }
@@ -43,28 +45,39 @@ pub struct Rendering {
 ///
 /// # Errors
 /// [`Reason::RenderFailed`] with every problem's file and line.
-pub async fn render(
+pub(crate) async fn render(
     context: &Context,
     sync: &GitSync,
     grounded: &Grounded,
     revision: &Revision,
     kept: Option<Arc<Rendering>>,
-    variables: &Variables,
+    outside: &Outside,
 ) -> Result<Arc<Rendering>, Failure> {
-    let (fingerprint, mask) = (variables.fingerprint(), variables.mask());
-    let kept = kept.filter(|kept| kept.variables == fingerprint);
+    let variables = &outside.variables;
+    let keys = outside.keys.as_ref().map(Keys::fingerprint).unwrap_or_default();
+    let fingerprint = format!("{}{keys}", variables.fingerprint());
+    let kept = kept.filter(|kept| kept.outside == fingerprint);
     let overlay = Overlay::of(&sync.spec);
     let reading = Reading::new(grounded.mirror.clone(), revision.commit.clone(), sync.spec.ignore.clone());
-    let (path, added) = (sync.spec.path.clone(), overlay.clone());
-    let read = tokio::task::spawn_blocking(move || read(reading, &path, &added, kept));
+    let mut release = Release::of(sync);
+    let (path, asked, keys) = (sync.spec.path.clone(), (overlay.clone(), release.clone()), outside.keys.clone());
+    let read = tokio::task::spawn_blocking(move || read(reading, &path, &asked, kept, keys.as_ref()));
     let read =
         read.await.map_err(|error| Failure::retry(Reason::InternalError, format!("the read broke off: {error}")))?;
-    let (input, ids) = match read? {
+    let (input, ids, secrets) = match read? {
         Read::Kept(rendering) => return Ok(rendering),
-        Read::Fresh(input, ids) => (input, ids),
+        Read::Fresh(fresh) => *fresh,
     };
-    let made = make(&context.settings.kustomize, &overlay, input).await;
-    let made = made.map_err(|error| Failure::retry(Reason::RenderFailed, error.to_string()))?;
+    if matches!(input, Input::Chart(..)) {
+        let served = context.cluster.kinds().served().await;
+        let served = served.map_err(|error| Failure::retry(Reason::ClusterUnavailable, error.to_string()))?;
+        release.know(&served.version, served.api_versions);
+    }
+    let is_secret = secrets.is_some();
+    let made = make(&context.settings.programs, (&overlay, &release), input, is_secret).await;
+    let mut made = made.map_err(|error| Failure::retry(Reason::RenderFailed, error.to_string()))?;
+    let secrets = [secrets.unwrap_or_default(), decrypt_inside(&mut made, outside.keys.as_ref())].concat();
+    let mask = variables.mask().and(&secrets);
     let rendered = substitute::objects(made, variables);
     let scopes = scopes(context, &rendered.manifests).await?;
     let options = render::Options::of(sync);
@@ -75,33 +88,63 @@ pub async fn render(
     }
     let hashes = finished.manifests.iter().map(|m| (m.key.clone(), hash::of(&m.body))).collect();
     let (manifests, generation) = (finished.manifests, sync.metadata.generation);
-    Ok(Arc::new(Rendering { manifests, hashes, read: ids, generation, variables: fingerprint, mask }))
+    Ok(Arc::new(Rendering { manifests, hashes, read: ids, generation, outside: fingerprint, mask }))
 }
 
-/// Makes objects of what was read: plain files are read as they are, and built where the spec or their folders ask for it.
+/// Makes objects of what was read: plain files are read as they are, and built where the spec or their folders ask for it; so is what
+/// a chart makes.
 ///
 /// # Errors
-/// When kustomize can't be run; what it refuses is a problem of the objects.
-pub(crate) async fn make(kustomize: &Path, overlay: &Overlay, input: Input) -> Result<Rendered, kustomize::Error> {
+/// When a program can't be run; what it refuses is a problem of the objects.
+pub(crate) async fn make(
+    programs: &Programs,
+    (overlay, release): (&Overlay, &Release),
+    input: Input,
+    is_secret: bool,
+) -> Result<Rendered, tool::Error> {
     let (root, files) = match input {
         Input::Kustomization { root, files } => (root, files),
         Input::Plain(plain) => {
             let rendered = render::plain(&plain.files);
-            let root = plain.root.clone();
-            match plain.build(overlay, &rendered) {
-                None => return Ok(rendered),
-                Some(Err(problems)) => return Ok(Rendered { manifests: Vec::new(), problems }),
-                Some(Ok(files)) => (root, files),
+            match around(plain, overlay, rendered) {
+                Ok(build) => build,
+                Err(rendered) => return Ok(rendered),
+            }
+        }
+        Input::Chart(chart, plain) => {
+            let given = Given { files: &chart.files, is_secret };
+            let rendered =
+                match tool::helm::template(&programs.helm, chart::FOLDER, &release.arguments(&chart), given).await {
+                    Ok(output) => chart::objects(&chart, &output),
+                    Err(tool::Error::Refused(said)) => refused(chart.refused(&said)),
+                    Err(error) => return Err(error),
+                };
+            match around(plain, overlay, rendered) {
+                Ok(build) => build,
+                Err(rendered) => return Ok(rendered),
             }
         }
     };
-    match kustomize::build(kustomize, &root, &files).await {
+    let given = Given { files: &files, is_secret };
+    match tool::kustomize::build(&programs.kustomize, &root, given).await {
         Ok(output) => Ok(render::from_build(&output)),
-        Err(kustomize::Error::Refused(said)) => {
-            Ok(Rendered { manifests: Vec::new(), problems: vec![kustomization::build_problem(&said, &root)] })
-        }
+        Err(tool::Error::Refused(said)) => Ok(refused(vec![kustomization::build_problem(&said, &root)])),
         Err(error) => Err(error),
     }
+}
+
+/// The build that objects still need: its root and its files. Else the objects themselves.
+fn around(plain: input::Plain, overlay: &Overlay, rendered: Rendered) -> Result<(String, input::Tree), Rendered> {
+    let root = plain.root.clone();
+    match plain.build(overlay, &rendered) {
+        None => Err(rendered),
+        Some(Err(problems)) => Err(refused(problems)),
+        Some(Ok(files)) => Ok((root, files)),
+    }
+}
+
+fn refused(problems: Vec<Problem>) -> Rendered {
+    Rendered { manifests: Vec::new(), problems }
 }
 
 /// What a render that did not work means: the cluster keeps what it has until somebody mends the files.
@@ -112,23 +155,60 @@ fn problems(problems: &[Problem]) -> Failure {
 
 enum Read {
     Kept(Arc<Rendering>),
-    Fresh(Input, Ids),
+    /// What to render, what it was read from, and what of it must not be shown; none when nothing was encrypted.
+    Fresh(Box<(Input, Ids, Option<Vec<String>>)>),
 }
 
 /// Reads what a render needs from the mirror; disk, so not on an async worker.
-fn read(mut reading: Reading, path: &str, overlay: &Overlay, kept: Option<Arc<Rendering>>) -> Result<Read, Failure> {
+fn read(
+    mut reading: Reading,
+    path: &str,
+    (overlay, release): &(Overlay, Release),
+    kept: Option<Arc<Rendering>>,
+    keys: Option<&Keys>,
+) -> Result<Read, Failure> {
     if let Some(kept) = kept
         && kept.is_current(&reading.mirror, &reading.commit).map_err(|error| storage(&error))?
     {
         return Ok(Read::Kept(kept));
     }
     let root = kustomization::normalise(path).map_err(|problem| problems(&[problem]))?;
-    let chosen = input::choose(&root, overlay, &mut reading);
+    let chosen = input::choose(&root, overlay, release, &mut reading);
     if let Some(error) = reading.broken {
         return Err(storage(&error));
     }
-    let input = chosen.map_err(|found| problems(&found))?;
-    Ok(Read::Fresh(input, reading.ids))
+    let mut input = chosen.map_err(|found| problems(&found))?;
+    let secrets = decrypt(&mut input, keys).map_err(|found| problems(&found))?;
+    Ok(Read::Fresh(Box::new((input, reading.ids, secrets))))
+}
+
+/// Puts what encrypted files hold in their place, in memory. Returns what must not be shown from now on; none when no file was
+/// encrypted.
+///
+/// # Errors
+/// Files that the keys don't decrypt, or that were changed.
+pub(crate) fn decrypt(input: &mut Input, keys: Option<&Keys>) -> Result<Option<Vec<String>>, Vec<Problem>> {
+    let Some(keys) = keys else { return Ok(None) };
+    let mut opener = Opener::new(keys);
+    input.each_file(&mut |path, bytes| opener.open(path, bytes));
+    if opener.problems.is_empty() {
+        Ok(Some(opener.secrets).filter(|_| opener.has_opened))
+    } else {
+        Err(opener.problems)
+    }
+}
+
+/// The same for files within Secrets. A Secret that is encrypted still is a problem.
+pub(crate) fn decrypt_inside(rendered: &mut Rendered, keys: Option<&Keys>) -> Vec<String> {
+    let mut secrets = Vec::new();
+    if let Some(keys) = keys {
+        let mut opener = Opener::new(keys);
+        opener.open_inside(&mut rendered.manifests);
+        rendered.problems.extend(opener.problems);
+        secrets = opener.secrets;
+    }
+    rendered.problems.extend(sops::still_encrypted(&rendered.manifests, keys.is_some()));
+    secrets
 }
 
 /// The files of one commit; notes the id of everything that a rendering depends on.

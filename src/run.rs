@@ -102,7 +102,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let metrics = {
         let context = context.clone();
-        Arc::new(move || context.metrics.text(&context.hooks.counts(), context.registry.requests()))
+        Arc::new(move || {
+            let Context { metrics, hooks, registry, stores, .. } = &*context;
+            metrics.text(&hooks.counts(), registry.requests(), stores.suspended())
+        })
     };
 
     let mut tasks = JoinSet::new();

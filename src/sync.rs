@@ -1,6 +1,6 @@
 //! LOOP 2: fetch → render → observe → plan → apply → prune → health → status.
 //!
-//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, variables, kustomize; kept while what it read is unchanged)
+//! 1. head (the ground flow fetched it)  2. dependencies  3. render (git, variables, kustomize, helm; kept while what it read is unchanged)
 //! 4. watches of every kind (cluster)  5. plan (pure)  6. inventory ahead of the apply (cluster)  7. apply by stages (cluster)
 //! 8. prune (cluster)  9. health from the watches (pure)  10. status, events (pure, cluster)
 
@@ -19,27 +19,37 @@ pub mod render;
 pub mod kustomize;
 pub mod overlay;
 pub mod input;
+pub mod chart;
 pub mod order;
 pub mod inventory;
 pub mod observed;
 pub mod fields;
 pub mod plan;
+pub mod manner;
+pub mod waves;
+pub mod recreate;
+pub mod ignore;
+pub mod fights;
+pub mod hooks;
 pub mod cel;
 pub mod health;
 pub mod dependencies;
 pub mod status;
+pub mod sops;
 pub mod substitute;
 pub mod referred;
 pub mod history;
+pub mod windows;
 
 use crate::api::condition::{Reason, ready};
-use crate::api::git_sync::{self, ObjectHealth};
-use crate::api::{FINALIZER, GitSync, GitSyncStatus};
-use crate::applying::Applying;
-use crate::awaiting::{self, Others};
+use crate::api::git_sync;
+use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus, OVERRIDE_WINDOWS};
+use crate::applying::{Applying, Before, Others, Swept, sweep};
+use crate::awaiting;
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
 use crate::cluster::events::Severity;
+use crate::concluding::Scene;
 use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::finalizing::finalize;
@@ -47,7 +57,10 @@ use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
 use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
+use crate::revision::Revision;
+use fights::Fights;
 use inventory::Inventory;
+use manner::Phase;
 use plan::Plan;
 use status::{Broken, Outcome, Waits};
 
@@ -62,15 +75,22 @@ pub struct Remembered {
     progress: Progress<GitSyncStatus>,
     rendering: Option<Arc<Rendering>>,
     references: References,
-    inventory: Option<Inventory>,
-    unhealthy: Unhealthy,
+    pub(crate) inventory: Option<Inventory>,
+    pub(crate) unhealthy: Unhealthy,
+    pub(crate) fights: Fights,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
     has_finalizer: bool,
     /// A large inventory as it was packed last, by its digest: to pack one takes longer than all else that a run does.
-    packed: Option<(u64, git_sync::Inventory)>,
+    pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
-    judged: Option<i64>,
+    pub(crate) judged: Option<i64>,
+    /// What the windows of a generation say, and since when.
+    standing: Option<(Option<i64>, DateTime<Utc>, Option<windows::Standing>)>,
+    /// Whether changes are allowed.
+    pub(crate) window: Option<git_sync::WindowStatus>,
+    /// Objects of hooks that go when the status is written.
+    swept: Vec<Swept>,
 }
 
 impl Remembered {
@@ -97,17 +117,22 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     mask(&mut outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
-    let ended = clock::now().wall;
-    let mut status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), ended);
-    status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended);
+    let ended = clock::now();
+    let mut status = status::next(&before, &outcome, sync.metadata.generation, requested_at(&*sync), ended.wall);
+    status.history = status::history(&before, &outcome, committed_at(&sync, &context, &before, &outcome), ended.wall);
+    if !matches!(outcome, Ok(Outcome::Waiting)) {
+        status.window = memory.window.clone();
+    }
     let mut again = match &outcome {
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
-        Ok(Outcome::Applied { waits, .. }) => {
+        Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. } | Outcome::Held { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
             let settled = now.until(memory.unhealthy.since, PODS_AFTER);
             let settled = if settled.is_zero() { now.until(memory.unhealthy.waited_since, SETTLE) } else { settled };
             match waits {
                 Waits::ForHealth if !settled.is_zero() => settled,
+                // A hook has a deadline of its own.
+                Waits::ForHealth if memory.unhealthy.waited_since.is_none() => audit,
                 Waits::ForHealth => audit.min(now.until(memory.unhealthy.waited_since, sync.spec.timeout.0)),
                 _ => audit,
             }
@@ -124,11 +149,15 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
             broken.failure.retry_after(memory.progress.failures + 1, sync.metadata.uid.as_deref())
         }
     };
+    if let Some(until) = memory.window.as_ref().and_then(|window| window.until) {
+        let opens = (until - now.wall).to_std().unwrap_or_default().saturating_sub(ended.steady - now.steady);
+        again = again.min(opens.max(Duration::from_millis(100)));
+    }
     memory.progress.failures = if outcome.is_err() { memory.progress.failures + 1 } else { 0 };
     context.metrics.reconciled("GitSync", outcome.as_ref().err().map(|broken| broken.failure.reason));
     memory.progress.generation = sync.metadata.generation;
-    let is_settling = matches!(&outcome, Ok(Outcome::Applied { waits: Waits::ForHealth, .. }))
-        && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero();
+    let is_settling = is_settling(&outcome, &memory) && requested_at(&*sync) == before.last_handled_reconcile_at;
+    // What a person asked for is written at once, so that it is done once.
     if is_settling {
         context.syncs.put(&*sync, memory);
         return Requeue::requeue(again);
@@ -137,6 +166,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
+            sweep(&sync, &context, &mut memory.swept).await;
         }
         Err(error) => {
             tracing::warn!(kind = "GitSync", name = sync.name_any(), "status not written: {error}");
@@ -148,11 +178,20 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     Requeue::requeue(again)
 }
 
+/// Whether what is on its way may arrive in a moment, so that the status can wait for that.
+fn is_settling(outcome: &Result<Outcome, Broken>, memory: &Remembered) -> bool {
+    let is_on_its_way = matches!(
+        outcome,
+        Ok(Outcome::Applied { waits: Waits::ForHealth, .. } | Outcome::Staged { waits: Waits::ForHealth, .. })
+    );
+    is_on_its_way && !clock::now().until(memory.unhealthy.waited_since, SETTLE).is_zero()
+}
+
 /// What the server and the objects say may quote what came from a Secret.
 fn mask(outcome: &mut Result<Outcome, Broken>, memory: &Remembered) {
     let Some(mask) = memory.rendering.as_ref().map(|rendering| &rendering.mask) else { return };
     match outcome {
-        Ok(Outcome::Applied { health, .. }) => {
+        Ok(Outcome::Applied { health, .. } | Outcome::Staged { health, .. } | Outcome::Held { health, .. }) => {
             health.iter_mut().for_each(|object| object.message = mask.hide(&object.message));
         }
         Ok(_) => {}
@@ -168,7 +207,7 @@ fn committed_at(
     outcome: &Result<Outcome, Broken>,
 ) -> Option<DateTime<Utc>> {
     let revision = match outcome {
-        Ok(Outcome::Applied { revision, .. }) => revision,
+        Ok(Outcome::Applied { revision, .. } | Outcome::Staged { revision, .. }) => revision,
         Err(broken) => broken.attempted.as_ref()?,
         Ok(_) => return None,
     };
@@ -184,12 +223,12 @@ pub(crate) fn is_ready(status: &GitSyncStatus) -> bool {
 }
 
 /// One run over one GitSync.
-struct Run<'a> {
-    sync: &'a GitSync,
-    context: &'a Context,
-    memory: &'a mut Remembered,
-    before: &'a GitSyncStatus,
-    now: Now,
+pub(crate) struct Run<'a> {
+    pub(crate) sync: &'a GitSync,
+    pub(crate) context: &'a Context,
+    pub(crate) memory: &'a mut Remembered,
+    pub(crate) before: &'a GitSyncStatus,
+    pub(crate) now: Now,
 }
 
 impl Context {
@@ -214,19 +253,24 @@ impl Context {
 
 impl Run<'_> {
     async fn keep_equal(&mut self) -> Result<Outcome, Broken> {
+        self.memory.window = None;
         if self.sync.spec.suspend {
             return Ok(Outcome::Suspended);
         }
+        let standing = self.standing()?;
+        let overridden = self.sync.annotations().get(OVERRIDE_WINDOWS).map(String::as_str);
+        self.memory.window = standing.map(|standing| standing.status(overridden, None));
         let Some(grounded) = self.context.footing(self.sync, &self.sync.spec.config_repo_ref.name)? else {
             return Ok(Outcome::Waiting);
         };
         self.add_finalizer().await?;
         awaiting::learn(self.context, self.sync)?;
         let revision = grounded.revision.clone();
+        self.memory.window = standing.map(|standing| standing.status(overridden, Some(&revision)));
         let (rendering, failed) = self.render(&grounded).await?;
         awaiting::depend(self.context, self.sync, &revision)?;
         let owned = self.owned();
-        let broken = |failure: Failure| Broken { failure, attempted: Some(revision.clone()), inventory: None };
+        let broken = |failure: Failure| Broken::early(failure, &revision);
         let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
         let (keys, denied) = (watched.keys, watched.denied.values().next().cloned());
         let all = rendering.clone();
@@ -234,56 +278,51 @@ impl Run<'_> {
         // Known to others from now on: what they give up may be ours.
         self.memory.rendering = Some(all.clone());
         self.context.syncs.put(self.sync, self.memory.clone());
-        let (mut owned, plan) = self.plan(&rendering, owned, &keys);
-        let drifted: Vec<String> = plan.drifted.iter().map(ToString::to_string).collect();
+        let mut others = Others::of(self.sync, &rendering).map_err(broken)?;
+        let (mut owned, plan) = self.plan(&rendering, owned, &keys, &revision, &mut others);
+        let (ignored, hashes) = (&others.ignored, &*others.hashes);
+        let (context, cluster) = (self.context, self.cluster());
+        let mask = &rendering.mask;
         let applying =
-            Applying { context: self.context, sync: self.sync, cluster: self.cluster(), keys: &keys, now: self.now };
+            Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now };
         if plan.apply.iter().any(|stage| !stage.is_empty()) {
-            self.memory.unhealthy.since = None;
-            self.memory.unhealthy.waited_since = None;
             let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
             self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         }
-        let applied =
-            applying.carry_out(&rendering, owned, &plan, failed.is_none() && denied.is_none()).await.map_err(broken)?;
-        self.memory.inventory = Some(applied.owned.clone());
-        self.context.syncs.put(self.sync, self.memory.clone());
-        for heir in &applied.heirs {
-            let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));
-        }
-        let inventory = self.encode(&applied.owned);
-        if let Some(failure) = failed.or(applied.failure).or(denied) {
-            return Err(Broken { failure, attempted: Some(revision), inventory: Some(inventory) });
-        }
-        // Kinds that this very run defined can be watched from now on.
-        let keys = if keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
-            self.watches(&rendering.manifests, &applied.owned).await.map_err(broken)?.keys
-        } else {
-            keys
+        let may_start = failed.is_none() && !plan.is_held;
+        let hooks = self.hooks(&all, &others, (&plan, &watched.denied), may_start);
+        let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
+            Ok(held) => (held, None),
+            Err(failure) => (hooks.first(Phase::Before), Some(failure)),
         };
-        // What is left as others made it is not waited for.
-        let waited: Vec<&Manifest> = rendering.manifests.iter().filter(|m| !plan.drifted.contains(&m.key)).collect();
-        let (mut health, others) = self.health(&rendering.manifests, &waited, &keys).await;
-        let is_waited_for = |object: &ObjectHealth| self.sync.spec.wait || others.named.contains(&object.object);
-        health.sort_by_key(|object| !is_waited_for(object));
-        let waited = health.partition_point(is_waited_for);
-        let waits = self.waits(&health[..waited]);
-        let objects = rendering.manifests.len() + others.count;
-        Ok(Outcome::Applied { revision, inventory, health, waited, objects, waits, drifted })
+        let due = if plan.is_held { applying.due(&hooks, &owned) } else { Vec::new() };
+        let known = Before { owned, fights: std::mem::take(&mut self.memory.fights), held };
+        let may_prune = failed.is_none() && denied.is_none();
+        let mut applied = applying.carry_out(&rendering, known, &plan, may_prune).await;
+        let large = || status::unconfirmed(&plan, &revision).filter(|_| applied.waiting.is_empty());
+        let failure = failed.or(hook_failure).or(applied.failure.take()).or(denied).or_else(large);
+        let scene =
+            Scene { applying, rendering: &rendering, plan: &plan, hooks: &hooks, due, revision: revision.clone() };
+        let ended = self.conclude(&scene, applied, failure).await;
+        self.memory.swept = match &self.memory.inventory {
+            Some(owned) if !plan.is_held => scene.applying.swept(&hooks, owned),
+            _ => Vec::new(),
+        };
+        ended
     }
 
-    /// All that is not healthy: what others make first, then its own.
-    async fn health(&mut self, all: &[Manifest], waited: &[&Manifest], keys: &Keys) -> (Vec<ObjectHealth>, Others) {
-        let generation = self.sync.metadata.generation;
-        if self.memory.judged != generation && awaiting::judge_anew(self.context, self.sync, all, keys).await {
-            self.memory.judged = generation;
+    /// What the windows say, looked up anew when that changes.
+    fn standing(&mut self) -> Result<Option<windows::Standing>, Failure> {
+        let (generation, now) = (self.sync.metadata.generation, self.now.wall);
+        if let Some((of, since, standing)) = self.memory.standing {
+            let is_over = standing.and_then(|standing| standing.until).is_some_and(|until| now >= until);
+            if of == generation && since <= now && !is_over {
+                return Ok(standing);
+            }
         }
-        let memory = &mut self.memory.unhealthy;
-        let others = awaiting::others(self.context, self.sync, all, memory).await;
-        let mut health = others.unhealthy.clone();
-        health.extend(observing::health(self.context, self.sync, waited, keys, memory, self.now).await);
-        memory.since = if health.is_empty() { None } else { memory.since.or(Some(self.now.steady)) };
-        (health, others)
+        let standing = windows::Windows::read(&self.sync.spec.windows)?.map(|all| all.standing(now));
+        self.memory.standing = Some((generation, now, standing));
+        Ok(standing)
     }
 
     async fn add_finalizer(&mut self) -> Result<(), Failure> {
@@ -305,9 +344,9 @@ impl Run<'_> {
         // One that was made for another spec is no answer to this one, but still the last good state.
         let fresh = kept.clone().filter(|kept| !is_audit && kept.generation == self.sync.metadata.generation);
         let head = &grounded.revision;
-        let variables = referring::variables(self.context, self.sync, &mut self.memory.references).await;
-        let rendered = match &variables {
-            Ok(variables) => rendering::render(self.context, self.sync, grounded, head, fresh, variables).await,
+        let outside = referring::outside(self.context, self.sync, &mut self.memory.references).await;
+        let rendered = match &outside {
+            Ok(outside) => rendering::render(self.context, self.sync, grounded, head, fresh, outside).await,
             Err(failure) => Err(failure.clone()),
         };
         let failure = match rendered {
@@ -319,28 +358,18 @@ impl Run<'_> {
             }
             Err(failure) => failure,
         };
-        let last = match (kept, &self.before.last_applied_revision, &variables) {
+        let last = match (kept, &self.before.last_applied_revision, &outside) {
             (Some(kept), ..) => Some(kept),
-            (None, Some(last), Ok(variables)) => {
+            (None, Some(last), Ok(outside)) => {
                 rendering::look_back(last, grounded).await;
-                rendering::render(self.context, self.sync, grounded, last, None, variables).await.ok()
+                rendering::render(self.context, self.sync, grounded, last, None, outside).await.ok()
             }
             _ => None,
         };
         match last {
             Some(last) => Ok((last, Some(failure))),
-            None => Err(Broken { failure, attempted: Some(grounded.revision.clone()), inventory: None }),
+            None => Err(Broken::early(failure, &grounded.revision)),
         }
-    }
-
-    fn encode(&mut self, owned: &Inventory) -> git_sync::Inventory {
-        let digest = self.memory.packed.as_ref().map(|_| owned.digest());
-        if let Some((_, packed)) = self.memory.packed.as_ref().filter(|(known, _)| Some(*known) == digest) {
-            return packed.clone();
-        }
-        let encoded = owned.encode();
-        self.memory.packed = encoded.packed.is_some().then(|| (owned.digest(), encoded.clone()));
-        encoded
     }
 
     fn owned(&self) -> Inventory {
@@ -350,32 +379,25 @@ impl Run<'_> {
             .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
     }
 
-    /// Whether it waits for these.
-    fn waits(&mut self, unhealthy: &[ObjectHealth]) -> Waits {
-        let since = &mut self.memory.unhealthy.waited_since;
-        *since = if unhealthy.is_empty() { None } else { since.or(Some(self.now.steady)) };
-        let is_late = since.is_some() && self.now.until(*since, self.sync.spec.timeout.0).is_zero();
-        if unhealthy.is_empty() {
-            Waits::No
-        } else if is_late || unhealthy.iter().any(|object| object.status == "Failed") {
-            Waits::InVain
-        } else {
-            Waits::ForHealth
-        }
-    }
-
     fn cluster(&self) -> Cluster {
         self.context.cluster.by(&identity(self.sync, self.context))
     }
 
     /// Watches every kind that is rendered or owned; a kind that the cluster does not know yet is left for after the first stage.
-    async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
+    pub(crate) async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
         let rendered = manifests.iter().map(|manifest| (manifest.gvk.clone(), manifest.key.namespace.clone()));
         let wanted: BTreeSet<_> = rendered.chain(places(owned)).collect();
         observing::start(self.context, &identity(self.sync, self.context), wanted).await
     }
 
-    fn plan(&self, rendering: &Rendering, owned: Inventory, keys: &Keys) -> (Inventory, Plan) {
+    fn plan(
+        &self,
+        rendering: &Rendering,
+        owned: Inventory,
+        keys: &Keys,
+        revision: &Revision,
+        others: &mut Others<'_>,
+    ) -> (Inventory, Plan) {
         let owner = owner(self.sync);
         let views: BTreeMap<(String, String, String), String> = keys
             .iter()
@@ -404,8 +426,19 @@ impl Run<'_> {
             }
         }
         let spec = &self.sync.spec;
-        let options = plan::Options { prune: spec.prune, self_heal: spec.self_heal, owner };
-        let plan = plan::plan(&rendering.manifests, &rendering.hashes, &observed, &owned, &options);
+        let confirmed = self.sync.annotations().get(CONFIRM_PRUNE);
+        let options = plan::Options {
+            prune: spec.prune,
+            self_heal: spec.self_heal,
+            owner,
+            prune_limit: spec.prune_limit,
+            is_prune_confirmed: confirmed.is_some_and(|written| plan::confirms(written, revision)),
+        };
+        others.add_autoscaled(&rendering.manifests, &observed);
+        let mut plan = plan::plan(&rendering.manifests, &others.hashes, &observed, &owned, &options);
+        if self.memory.window.as_ref().is_some_and(|window| window.state == git_sync::WindowState::Closed) {
+            plan.hold();
+        }
         (owned, plan)
     }
 }
@@ -418,6 +451,7 @@ async fn tell(sync: &GitSync, context: &Context, before: &GitSyncStatus, status:
         "True" if ready.reason == Reason::DriftDetected.as_str() => (Severity::Warning, Reason::DriftDetected),
         "True" if before.last_applied_revision != status.last_applied_revision => (Severity::Normal, Reason::Applied),
         "True" if was.is_none_or(|was| was.status != "True") => (Severity::Normal, Reason::Applied),
+        "Unknown" if ready.reason == Reason::WaitingForWindow.as_str() => (Severity::Normal, Reason::WaitingForWindow),
         "False" => (Severity::Warning, failed_reason(&ready.reason)),
         _ => return,
     };
@@ -431,6 +465,8 @@ fn failed_reason(reason: &str) -> Reason {
         Reason::RenderFailed,
         Reason::HealthCheckFailed,
         Reason::PruneFailed,
+        Reason::PruneUnconfirmed,
+        Reason::HookFailed,
         Reason::AccessDenied,
         Reason::DependencyNotReady,
         Reason::DependencyCycle,

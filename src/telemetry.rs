@@ -40,6 +40,11 @@ struct Run {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Heard {
     outcome: &'static str,
 }
@@ -55,6 +60,7 @@ pub struct Metrics {
     webhooks: Family<Heard, Counter>,
     registry_requests: Counter<u64, AtomicU64>,
     leader: Gauge,
+    suspended: Family<Of, Gauge>,
 }
 
 impl Default for Metrics {
@@ -74,7 +80,9 @@ impl Default for Metrics {
         registry.register("registry_requests", help, registry_requests.clone());
         let leader = Gauge::default();
         registry.register("leader", "Whether this replica is the one that works", leader.clone());
-        Self { webhooks, registry_requests, leader, registry, runs, pushes, applies, corrections, prunes }
+        let suspended = Family::default();
+        registry.register("suspended", "Objects that stand still as spec.suspend asks, by kind", suspended.clone());
+        Self { suspended, webhooks, registry_requests, leader, registry, runs, pushes, applies, corrections, prunes }
     }
 }
 
@@ -109,8 +117,9 @@ impl Metrics {
         self.prunes.inc();
     }
 
-    /// All counters in the OpenMetrics text format; two of them are counted elsewhere.
-    pub fn text(&self, webhooks: &Counts, registry_requests: u64) -> String {
+    /// All counters in the OpenMetrics text format; some are counted elsewhere. `suspended` is the number of suspended
+    /// objects of each kind.
+    pub fn text(&self, webhooks: &Counts, registry_requests: u64, suspended: [(&'static str, usize); 4]) -> String {
         let Counts { genuine, unknown, malformed, old, repeated, unread, busy, wakes } = *webhooks;
         let outcomes = [
             ("genuine", genuine),
@@ -126,6 +135,9 @@ impl Metrics {
             self.webhooks.get_or_create(&Heard { outcome }).inner().store(count, Ordering::Relaxed);
         }
         self.registry_requests.inner().store(registry_requests, Ordering::Relaxed);
+        for (kind, count) in suspended {
+            self.suspended.get_or_create(&Of { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         // Writing into a string can't fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

@@ -14,7 +14,6 @@ use kube::runtime::reflector::ObjectRef;
 pub mod number;
 pub mod filter;
 pub mod exclusion;
-pub mod window;
 pub mod signature;
 pub mod policy;
 pub mod decide;

@@ -13,6 +13,7 @@ mod pull_secret;
 mod range;
 mod reference;
 mod signature;
+mod sops;
 mod signed;
 mod substitute;
 mod tags;
@@ -26,7 +27,7 @@ mod xml;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const ALL: [(&str, Target); 20] = [
+pub const ALL: [(&str, Target); 21] = [
     ("challenge", challenge::run),
     ("edit", edit::run),
     ("expression", expression::run),
@@ -39,6 +40,7 @@ pub const ALL: [(&str, Target); 20] = [
     ("range", range::run),
     ("reference", reference::run),
     ("signature", signature::run),
+    ("sops", sops::run),
     ("signed", signed::run),
     ("substitute", substitute::run),
     ("tags", tags::run),

@@ -108,6 +108,12 @@ reasons! {
     ApplyFailed,
     /// Some objects could not be deleted.
     PruneFailed,
+    /// So many objects left Git at once that a person must confirm their deletion.
+    PruneUnconfirmed,
+    /// A hook failed.
+    HookFailed,
+    /// Changes wait for a window in which they are allowed.
+    WaitingForWindow,
     /// Objects did not become healthy.
     HealthCheckFailed,
     /// Objects were applied.
@@ -116,6 +122,8 @@ reasons! {
     DriftCorrected,
     /// A change by someone else was seen and left (`selfHeal: false`).
     DriftDetected,
+    /// Another controller insists on another value, and was given way.
+    Contested,
     /// Objects were deleted.
     Pruned,
     /// The API server refused what the service account may not do.

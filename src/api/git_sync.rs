@@ -11,13 +11,21 @@ use crate::revision::Revision;
 
 mod build;
 mod checks;
+mod decryption;
+mod helm;
 mod history;
+mod treatment;
+mod windows;
 
 pub use build::{
     CommonMetadata, ImageOverride, PatchTarget, PostBuild, Source, SourceKind, SubstituteStrategy, SyncPatch,
 };
 pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
+pub use decryption::{Decryption, DecryptionProvider};
+pub use helm::HelmChart;
 pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
+pub use treatment::{DeletionPolicy, IgnoreDifference, IgnoreTarget, ObjectDrift};
+pub use windows::{SyncWindow, WindowKind, WindowState, WindowStatus};
 
 /// Keeps a part of the cluster equal to a path of a ConfigRepo.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -42,7 +50,7 @@ pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
 pub struct GitSyncSpec {
     /// The repository.
     pub config_repo_ref: LocalRef,
-    /// The folder in it: plain YAML (read with its sub-folders) or a kustomization. The whole repository when absent.
+    /// The folder in it: plain YAML (read with its sub-folders), a kustomization or a Helm chart. The whole repository when absent.
     #[serde(default = "default_path")]
     pub path: String,
     /// How often everything is compared again from the ground; drift is watched, not polled.
@@ -53,6 +61,12 @@ pub struct GitSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 65536))]
     pub ignore: Option<String>,
+    /// How the Helm chart in `path` is rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmChart>,
+    /// How encrypted files are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
     /// Puts every namespaced object into this namespace, and what refers to it, as kustomize's `namespace` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
@@ -89,6 +103,21 @@ pub struct GitSyncSpec {
     /// Deletes objects that left Git.
     #[serde(default = "yes")]
     pub prune: bool,
+    /// When more than this share of the owned objects left Git at once, in percent, they are deleted only after a person confirmed it
+    /// by the annotation `tagboat.dev/confirmPrune: COMMIT`; up to ten objects always go. 100 asks never.
+    #[serde(default = "default_prune_limit")]
+    #[schemars(range(max = 100))]
+    pub prune_limit: u8,
+    /// What happens to the objects when the GitSync is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Deletes objects and makes them anew when a field that can't be changed has to, where no data can be lost by that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// Fields that are left as others set them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub ignore_differences: Vec<IgnoreDifference>,
     /// Undoes changes that others make; `false`: reports them.
     #[serde(default = "yes")]
     pub self_heal: bool,
@@ -117,6 +146,10 @@ pub struct GitSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
+    /// When objects may be applied, corrected and pruned; at any time when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub windows: Vec<SyncWindow>,
     /// Stops applying, correcting and pruning.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -132,6 +165,10 @@ fn default_interval() -> Span {
 
 fn default_timeout() -> Span {
     Span(std::time::Duration::from_secs(300))
+}
+
+fn default_prune_limit() -> u8 {
+    50
 }
 
 pub(crate) fn yes() -> bool {
@@ -163,6 +200,12 @@ pub struct GitSyncStatus {
     /// How its objects fare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthStatus>,
+    /// Objects that others changed and that are left so: with `selfHeal: false`, or since another controller insists; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<ObjectDrift>,
+    /// Whether changes are allowed now, with `spec.windows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowStatus>,
     /// What became of the last ten revisions, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]

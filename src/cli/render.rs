@@ -9,12 +9,15 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Output, files};
-use crate::api::{GitSync, GitSyncSpec};
+use super::{Output, ProgramArgs, files};
+use crate::api::GitSync;
+use crate::api::git_sync::Decryption;
 use crate::object::Problem;
+use crate::sync::chart::Release;
 use crate::sync::input::{self, Files};
 use crate::sync::overlay::Overlay;
 use crate::sync::render::{self, Rendered, Scope};
+use crate::sync::sops::Keys;
 use crate::sync::{kustomize as kustomization, referred, substitute, yaml};
 use crate::{referring, rendering};
 
@@ -26,9 +29,8 @@ pub(super) struct Args {
     /// beside it
     #[arg(short, long, value_name = "FILE")]
     filename: Option<PathBuf>,
-    /// The kustomize program
-    #[arg(long, env = "TAGBOAT_KUSTOMIZE", default_value = "kustomize", value_name = "FILE")]
-    kustomize: PathBuf,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// How to print; text is a multi-document YAML
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -51,7 +53,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("{}: is no folder", folder.display());
     }
     let (root, path) = files::checkout(&folder)?;
-    let rendered = read(root, &path, &args.kustomize, sync.as_ref().map(|sync| &sync.spec))?;
+    let rendered = read(root, &path, args, sync.as_ref())?;
     let finished = match (&sync, &args.filename) {
         (Some(sync), Some(file)) => finish(substituted(rendered, sync, file)?, sync),
         _ => rendered,
@@ -69,19 +71,52 @@ fn one_sync(file: &Path) -> anyhow::Result<GitSync> {
     }
 }
 
-fn read(root: PathBuf, path: &str, kustomize: &Path, spec: Option<&GitSyncSpec>) -> anyhow::Result<Rendered> {
-    let overlay = spec.map(Overlay::of).unwrap_or_default();
-    let mut disk = Disk { root, ignore: spec.and_then(|spec| spec.ignore.clone()), broken: None };
-    let chosen = input::choose(path, &overlay, &mut disk);
+fn read(root: PathBuf, path: &str, args: &Args, sync: Option<&GitSync>) -> anyhow::Result<Rendered> {
+    let overlay = sync.map(|sync| Overlay::of(&sync.spec)).unwrap_or_default();
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("release");
+    let release = sync.map_or_else(|| Release::named(name), Release::of);
+    let mut disk = Disk { root, ignore: sync.and_then(|sync| sync.spec.ignore.clone()), broken: None };
+    let chosen = input::choose(path, &overlay, &release, &mut disk);
     if let Some(error) = disk.broken {
         return Err(error);
     }
-    let input = match chosen {
+    let mut input = match chosen {
         Ok(input) => input,
         Err(problems) => return Ok(Rendered { manifests: Vec::new(), problems }),
     };
+    let keys = sync.and_then(|sync| Some((sync.spec.decryption.as_ref()?, sync)));
+    let keys = keys.map(|(wanted, sync)| keys_of(wanted, sync, args)).transpose()?;
+    let secrets = match rendering::decrypt(&mut input, keys.as_ref()) {
+        Ok(secrets) => secrets,
+        Err(problems) => return Ok(Rendered { manifests: Vec::new(), problems }),
+    };
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    Ok(runtime.block_on(rendering::make(kustomize, &overlay, input))?)
+    let programs = args.programs.clone().into();
+    let made = rendering::make(&programs, (&overlay, &release), input, secrets.is_some());
+    let mut made = runtime.block_on(made)?;
+    rendering::decrypt_inside(&mut made, keys.as_ref());
+    Ok(made)
+}
+
+/// The keys of the Secret in the file of the GitSync.
+fn keys_of(wanted: &Decryption, sync: &GitSync, args: &Args) -> anyhow::Result<Keys> {
+    let Some(file) = &args.filename else { bail!("keys come from the file of the GitSync") };
+    let (documents, _) = yaml::documents("", &files::read(file)?);
+    let namespace = sync.namespace().unwrap_or_else(|| "default".to_owned());
+    let held = held(&documents, "Secret", &wanted.secret_ref.name, sync);
+    let keys = referring::keys_of(wanted, held, &namespace);
+    keys.map_err(|failure| anyhow::anyhow!("{}: {failure}; it may stand in this file", file.display()))
+}
+
+/// What a ConfigMap or Secret among documents holds.
+fn held(documents: &[yaml::Document], kind: &str, name: &str, sync: &GitSync) -> Option<referred::Data> {
+    let is_it = |object: &&Value| {
+        object["kind"] == kind
+            && object["apiVersion"] == "v1"
+            && object["metadata"]["name"] == name
+            && object["metadata"]["namespace"].as_str() == sync.metadata.namespace.as_deref()
+    };
+    documents.iter().map(|document| &document.value).find(is_it).map(referred::data)
 }
 
 /// The files of a checkout.
@@ -133,18 +168,8 @@ fn substituted(rendered: Rendered, sync: &GitSync, file: &Path) -> anyhow::Resul
     let bytes = files::read(file)?;
     let (documents, _) = yaml::documents("", &bytes);
     let sources = sync.spec.post_build.iter().flat_map(|build| &build.substitute_from);
-    let held: Vec<_> = sources
-        .map(|source| {
-            let is_it = |object: &&Value| {
-                object["kind"] == source.kind.as_str()
-                    && object["apiVersion"] == "v1"
-                    && object["metadata"]["name"] == source.name.as_str()
-                    && object["metadata"]["namespace"].as_str() == sync.metadata.namespace.as_deref()
-            };
-            let found = documents.iter().map(|document| &document.value).find(is_it);
-            (source, found.map(referred::data))
-        })
-        .collect();
+    let held: Vec<_> =
+        sources.map(|source| (source, held(&documents, source.kind.as_str(), &source.name, sync))).collect();
     let namespace = sync.namespace().unwrap_or_else(|| "default".to_owned());
     let variables = referring::gather(sync.spec.post_build.as_ref(), &held, &namespace)
         .map_err(|failure| anyhow::anyhow!("{}: {failure}; it may stand in this file", file.display()))?;

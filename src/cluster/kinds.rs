@@ -19,6 +19,15 @@ pub struct Kind {
     pub is_namespaced: bool,
 }
 
+/// What the server is, for templates that ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Its version, such as `v1.37.0`.
+    pub version: String,
+    /// What it serves, each as `group/version` and as `group/version/Kind`.
+    pub api_versions: Vec<String>,
+}
+
 /// The kinds that were asked for so far. A kind that was not found is asked for again, as it may have been installed since.
 pub struct Kinds {
     client: Client,
@@ -72,6 +81,35 @@ impl Kinds {
             }
         }
         Ok(())
+    }
+
+    /// What the server is and serves now; three requests.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn served(&self) -> Result<Served, Error> {
+        let asked = async {
+            let core = self.client.list_core_api_versions_aggregated();
+            futures::try_join!(self.client.apiserver_version(), core, self.client.list_api_groups_aggregated())
+        };
+        let (version, core, groups) = match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
+            Ok(answer) => {
+                answer.map_err(|error| Error::from_kube(error, &Identity::Controller, "the API's versions"))?
+            }
+            Err(_) => return Err(Error::Unavailable("no answer to a discovery request".to_owned())),
+        };
+        let mut api_versions = Vec::new();
+        for group in core.items.into_iter().chain(groups.items) {
+            let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
+            for served in group.versions {
+                let version = served.version.unwrap_or_default();
+                let version = if name.is_empty() { version } else { format!("{name}/{version}") };
+                let kinds = served.resources.into_iter().filter_map(|resource| resource.response_kind?.kind);
+                api_versions.extend(kinds.filter(|kind| !kind.is_empty()).map(|kind| format!("{version}/{kind}")));
+                api_versions.push(version);
+            }
+        }
+        Ok(Served { version: version.git_version, api_versions })
     }
 
     /// Forgets a group, whose definitions changed.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use git2::build::TreeUpdateBuilder;
-use git2::{Commit, FileMode, Repository, Signature, Time};
+use git2::{Commit, FileMode, Oid, Repository, Signature, Time};
 
 use super::mirror::{commit_id, oid};
 use super::push::{Known, pack};
@@ -17,6 +18,13 @@ use crate::revision::CommitId;
 const MANY: usize = 32;
 /// Before the backends that write to the disk (libgit2's own are 1 and 2).
 const FIRST: i32 = 1000;
+
+/// A commit's new objects as one pack.
+pub(super) struct Fresh {
+    pub parent: Oid,
+    pub commit: Oid,
+    pub pack: Arc<[u8]>,
+}
 
 /// A commit to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +73,18 @@ impl Mirror {
             let mut writer = objects.packwriter().map_err(Error::storage)?;
             writer.write_all(&pack).map_err(|error| Error::Storage { message: error.to_string(), damaged: false })?;
             writer.commit().map_err(Error::storage)?;
-            Ok(commit_id(made))
-        })
+            Ok(())
+        })?;
+        *self.fresh() = Some(Fresh { parent, commit: made, pack: pack.into() });
+        Ok(commit_id(made))
+    }
+
+    pub(super) fn fresh(&self) -> MutexGuard<'_, Option<Fresh>> {
+        self.inner.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn make(repository: &Repository, new: NewCommit<'_>, key: Option<&SigningKey>) -> Result<git2::Oid, Error> {
+fn make(repository: &Repository, new: NewCommit<'_>, key: Option<&SigningKey>) -> Result<Oid, Error> {
     let parent = find_commit(repository, new.parent)?;
     let tree = write_tree(repository, &parent, &new.files)?;
     let tree = repository.find_tree(tree).map_err(Error::storage)?;
@@ -96,7 +110,7 @@ fn make(repository: &Repository, new: NewCommit<'_>, key: Option<&SigningKey>) -
     made.map_err(Error::storage)
 }
 
-fn write_tree(repository: &Repository, parent: &Commit<'_>, files: &[(String, Vec<u8>)]) -> Result<git2::Oid, Error> {
+fn write_tree(repository: &Repository, parent: &Commit<'_>, files: &[(String, Vec<u8>)]) -> Result<Oid, Error> {
     let base = parent.tree().map_err(Error::storage)?;
     let mut updates = BTreeMap::new();
     for (path, bytes) in files {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use git2::{Oid, Reference, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
 
+use super::commit::Fresh;
 use super::grep::Memo;
 use super::history::Skips;
 use super::{Error, Reach, Remote};
@@ -44,6 +45,8 @@ pub(super) struct Inner {
     routes: Mutex<HashMap<String, Route>>,
     pub(super) memo: Mutex<Memo>,
     pub(super) skips: Mutex<Skips>,
+    /// The last big commit as it went into the mirror; the push that follows sends the same bytes.
+    pub(super) fresh: Mutex<Option<Fresh>>,
 }
 
 /// What was learned about a remote: where it really is, and what it can do.
@@ -77,6 +80,7 @@ impl Mirror {
             routes: Mutex::default(),
             memo: Mutex::default(),
             skips: Mutex::default(),
+            fresh: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

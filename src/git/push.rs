@@ -183,9 +183,14 @@ impl Mirror {
     }
 
     /// The objects of `new` that the host lacks.
-    async fn pack(&self, old: Option<Oid>, new: Oid, known: Known) -> Result<Vec<u8>, Error> {
+    async fn pack(&self, old: Option<Oid>, new: Oid, known: Known) -> Result<Arc<[u8]>, Error> {
+        if let Some(fresh) = self.fresh().take().filter(|fresh| Some(fresh.parent) == old && fresh.commit == new) {
+            return Ok(fresh.pack);
+        }
         let mirror = self.clone();
-        blocking(move || mirror.with(|repository| pack(repository, old, new, known).map_err(Error::storage))).await
+        blocking(move || mirror.with(|repository| pack(repository, old, new, known).map_err(Error::storage)))
+            .await
+            .map(Arc::from)
     }
 }
 

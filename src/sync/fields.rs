@@ -8,14 +8,33 @@ use super::hash::{hash_text, hash_value, short};
 
 mod drift;
 mod migrate;
-mod path;
+pub(super) mod path;
 
 pub use drift::{DIFFERENCES, FieldDrift, differences};
-pub use migrate::{kubectl_applied, migrated_managed_fields};
+pub use migrate::{has_predecessor, migrated_managed_fields};
 
 /// The fields (`fieldsV1`) that a manager owns by applying the object itself; none when it never applied it.
 pub fn owned<'a>(object: &'a Value, manager: &str) -> Option<&'a Value> {
     entries(object).find(|entry| is_apply_of(entry, manager))?.get("fieldsV1")
+}
+
+/// Field managers and what they own of a live object, subresources included.
+pub(super) fn apply_entries(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    entries(object).filter_map(|entry| Some((text(entry, "manager"), entry.get("fieldsV1")?)))
+}
+
+/// Whether an entry of `managedFields` is of the manager's applies.
+pub(super) fn is_own_entry(entry: &Value, manager: &str) -> bool {
+    is_apply_of(entry, manager)
+}
+
+/// Whether an autoscaler sets the replicas of a live workload: it does so by the scale subresource, as the controller manager.
+pub fn is_autoscaled(object: &Value) -> bool {
+    entries(object).any(|entry| {
+        text(entry, "manager") == "kube-controller-manager"
+            && text(entry, "subresource") == "scale"
+            && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
+    })
 }
 
 /// A hash of the fields that a manager owns together with their values in the live object: 16 hex digits.

@@ -1,9 +1,10 @@
-//! Which files of a path a render takes, and how: plain YAML, a kustomization, or both under one that is made. Reads through the
-//! caller's [`Files`], never runs anything.
+//! Which files of a path a render takes, and how: plain YAML, a kustomization, both under one that is made, or a chart. Reads through
+//! the caller's [`Files`], never runs anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::object::Problem;
+use crate::sync::chart::{Chart, Release};
 use crate::sync::kustomize::{self, Entry, Kind, Reference, is_kustomization};
 use crate::sync::overlay::{Overlay, is_below, kustomized, starts};
 use crate::sync::render::{Rendered, is_manifest_file_name};
@@ -33,6 +34,22 @@ pub enum Input {
     },
     /// Plain files, and what stands below them that is none.
     Plain(Plain),
+    /// A chart, and what the spec puts around its objects.
+    Chart(Chart, Plain),
+}
+
+impl Input {
+    /// Goes over all files, by their path from the repository's root.
+    pub fn each_file(&mut self, change: &mut dyn FnMut(&str, &mut Vec<u8>)) {
+        match self {
+            Self::Kustomization { files, .. } => files.iter_mut().for_each(|(path, bytes)| change(path, bytes)),
+            Self::Plain(plain) => plain.each_file(change),
+            Self::Chart(chart, around) => {
+                chart.each_file(change);
+                around.each_file(change);
+            }
+        }
+    }
 }
 
 /// A folder without a kustomization of its own.
@@ -54,7 +71,7 @@ pub struct Plain {
 ///
 /// # Errors
 /// What is wrong with the path, the kustomizations, or the additions.
-pub fn choose(path: &str, overlay: &Overlay, files: &mut dyn Files) -> Result<Input, Vec<Problem>> {
+pub fn choose(path: &str, overlay: &Overlay, release: &Release, files: &mut dyn Files) -> Result<Input, Vec<Problem>> {
     overlay.check()?;
     let Entry::Dir(names) = files.look(path) else {
         let reason = "the folder is not in the repository".to_owned();
@@ -62,6 +79,11 @@ pub fn choose(path: &str, overlay: &Overlay, files: &mut dyn Files) -> Result<In
     };
     let found = overlay.components(path, &mut |path| files.look(path))?;
     let (components, references): (Vec<String>, Vec<Reference>) = found.into_iter().unzip();
+    if release.is_chart(path, &names)? {
+        let walked = walked(&references, files)?;
+        let around = Plain { root: path.to_owned(), components, walked, ..Plain::default() };
+        return Ok(Input::Chart(release.read(path, files)?, around));
+    }
     if names.iter().any(|name| is_kustomization(name)) {
         let own = Reference {
             path: path.to_owned(),
@@ -90,17 +112,27 @@ pub fn choose(path: &str, overlay: &Overlay, files: &mut dyn Files) -> Result<In
     let rest = all.iter().map(String::as_str).filter(|file| !is_apart(file, &apart));
     let folders = kustomized(rest.clone());
     let begin: Vec<Reference> = starts(path, &folders).into_iter().chain(references).collect();
-    let walked = match begin.as_slice() {
-        [] => BTreeMap::new(),
-        begin => kustomize::walk_all(begin, &mut |path| files.look(path))?.files,
-    };
+    let walked = walked(&begin, files)?;
     let plain = rest.filter(|file| is_manifest_file_name(file) && !is_apart(file, &folders));
     let plain: Vec<String> = plain.filter_map(|file| kustomize::join(path, file)).collect();
     let files = plain.into_iter().map(|file| (file.clone(), files.bytes(&file))).collect();
     Ok(Input::Plain(Plain { root: path.to_owned(), files, folders, components, walked }))
 }
 
+/// What builds read that begin at these places.
+fn walked(begin: &[Reference], files: &mut dyn Files) -> Result<Tree, Vec<Problem>> {
+    match begin {
+        [] => Ok(Tree::new()),
+        begin => Ok(kustomize::walk_all(begin, &mut |path| files.look(path))?.files),
+    }
+}
+
 impl Plain {
+    fn each_file(&mut self, change: &mut dyn FnMut(&str, &mut Vec<u8>)) {
+        self.files.iter_mut().for_each(|(path, bytes)| change(path, bytes));
+        self.walked.iter_mut().for_each(|(path, bytes)| change(path, bytes));
+    }
+
     /// The files of the build that the objects of the plain files still need; none when they are as they should be, or are broken.
     ///
     /// # Errors
@@ -117,4 +149,4 @@ impl Plain {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

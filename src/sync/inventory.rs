@@ -20,6 +20,9 @@ pub struct Record {
     pub applied: Option<(String, String)>,
 }
 
+/// Stands for the hash of a live object that is left as it is.
+const LEFT: &str = "left";
+
 /// Everything that a GitSync owns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
@@ -86,6 +89,16 @@ impl Inventory {
     pub fn set(&mut self, key: ObjectKey, version: &str, rendered: &str, live: &str) {
         let applied = Some((rendered.to_owned(), live.to_owned()));
         self.records.insert(key, Record { version: version.to_owned(), applied });
+    }
+
+    /// Records that an object is left as it is from now on, and stays when it leaves Git: others made it, or it asks for that.
+    pub fn leave(&mut self, key: ObjectKey, version: &str) {
+        self.set(key, version, "-", LEFT);
+    }
+
+    /// Whether an object is left as it is.
+    pub fn is_left(&self, key: &ObjectKey) -> bool {
+        self.applied(key).is_some_and(|(_, live)| live == LEFT)
     }
 
     /// Owns an object no longer.

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::Value;
 
 use super::cel::pool::Pool;
-use super::fields::projection_hash;
+use super::fields::{is_autoscaled, projection_hash};
 use super::health::exprs::Rules;
 use super::health::{Health, assess, pod_trouble};
+use super::manner;
 use super::plan::Observed;
 use super::referred::Referred;
-use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE, PRUNE};
+use crate::api::{FIELD_MANAGER, HOOK_RUN, OWNER_NAME, OWNER_NAMESPACE};
 use crate::object::{Gvk, ObjectKey};
 
 /// One watch, by whatever name its owner gave it.
@@ -28,9 +29,10 @@ pub struct Entry {
     pub health: Health,
     /// Of a workload that is not healthy: the labels of its pods.
     pub selector: Option<BTreeMap<String, String>>,
+    /// Its version; grows with every change.
+    pub version: u64,
     /// By whose rules it was judged ([`Rules::id`]); 0 by ours.
     pub judged_by: u64,
-    version: u64,
 }
 
 #[derive(Default)]
@@ -211,17 +213,7 @@ impl Table {
 }
 
 fn is_same(before: &Entry, now: &Entry) -> bool {
-    let seen = |entry: &Entry| {
-        let observed = &entry.observed;
-        (
-            observed.uid.clone(),
-            observed.owner.clone(),
-            observed.projection.clone(),
-            observed.prune_disabled,
-            observed.deleting,
-        )
-    };
-    seen(before) == seen(now) && before.health == now.health
+    before.observed == now.observed && before.health == now.health
 }
 
 /// Whom the labels of an object name.
@@ -247,10 +239,10 @@ fn entry(object: &Value, rules: Option<&Rules>) -> Option<(ObjectKey, Entry)> {
         uid: text(object, "/metadata/uid"),
         owner,
         projection: projection_hash(object, FIELD_MANAGER),
-        prune_disabled: string_map(object.pointer("/metadata/annotations"))
-            .get(PRUNE)
-            .is_some_and(|value| value.eq_ignore_ascii_case("disabled")),
+        kept: manner::kept(object),
+        autoscaled: is_autoscaled(object),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()),
+        hook_run: object.pointer("/metadata/annotations").and_then(|all| Some(all.get(HOOK_RUN)?.as_str()?.to_owned())),
     };
     // Resource versions are decimal numbers that grow (Kubernetes API conventions since 1.35, and before in fact).
     let version = resource_version.parse().unwrap_or(0);

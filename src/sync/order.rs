@@ -10,8 +10,6 @@ pub const REFERENCES: usize = 1;
 pub const OBJECTS: usize = 2;
 /// What the API server asks about other objects: answered only once its server runs, so it comes last.
 pub const ADMISSION: usize = 3;
-/// How many stages there are.
-pub const STAGES: usize = 4;
 
 /// Kinds in the order in which Flux applies them; what is not listed comes after these and before the admission webhooks.
 const FIRST: [&str; 23] = [
@@ -56,6 +54,14 @@ pub fn stage(gvk: &Gvk) -> usize {
     }
 }
 
+/// The place of an object among all: definitions and namespaces first, whatever their wave, then wave by wave, and in each by stage.
+pub fn place(gvk: &Gvk, wave: i32) -> (i64, usize) {
+    match stage(gvk) {
+        DEFINITIONS => (i64::MIN, DEFINITIONS),
+        stage => (i64::from(wave), stage),
+    }
+}
+
 /// The order in which objects are deleted: the reverse of Flux's order of applying, so admission webhooks go first and
 /// namespaces and definitions last.
 pub fn prune_order(mut keys: Vec<ObjectKey>) -> Vec<ObjectKey> {
@@ -94,6 +100,18 @@ mod tests {
         for (kind, expected) in cases {
             assert_eq!(stage(&Gvk::new("x/v1", kind)), expected, "{kind}");
         }
+    }
+
+    #[test]
+    fn waves_order_what_is_no_definition() {
+        let mut places = vec![
+            place(&Gvk::new("v1", "ConfigMap"), 1),
+            place(&Gvk::new("v1", "Namespace"), 9),
+            place(&Gvk::new("apps/v1", "Deployment"), -1),
+            place(&Gvk::new("v1", "ConfigMap"), -1),
+        ];
+        places.sort_unstable();
+        assert_eq!(places, [(i64::MIN, DEFINITIONS), (-1, REFERENCES), (-1, OBJECTS), (1, REFERENCES)]);
     }
 
     #[test]

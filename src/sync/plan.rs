@@ -1,10 +1,15 @@
 //! Desired × observed × owned → a plan: what to apply in which stage, what to prune, what to leave, each with its reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::inventory::Inventory;
+use super::manner::{self, Kept, Manner, Mode};
 use super::order;
 use crate::object::{Manifest, ObjectKey};
+
+mod prune;
+
+pub use prune::{LIMIT as PRUNE_LIMIT, confirms};
 
 /// One live object, as far as a plan needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,10 +20,14 @@ pub struct Observed {
     pub owner: Option<(String, String)>,
     /// The hash of the fields that we own; none when we own none.
     pub projection: Option<String>,
-    /// Its annotation says that it must not be pruned.
-    pub prune_disabled: bool,
+    /// What its annotations say about being left alone.
+    pub kept: Kept,
     /// It is being deleted already.
     pub deleting: bool,
+    /// An autoscaler sets its replicas.
+    pub autoscaled: bool,
+    /// Of a hook: what it was started for.
+    pub hook_run: Option<String>,
 }
 
 /// What the user wants of plans.
@@ -30,6 +39,10 @@ pub struct Options {
     pub self_heal: bool,
     /// Namespace and name of the GitSync.
     pub owner: (String, String),
+    /// The share of what is owned, in percent, of which more goes only when it is confirmed.
+    pub prune_limit: u8,
+    /// A person confirmed what goes at this revision.
+    pub is_prune_confirmed: bool,
 }
 
 /// Why an object is applied.
@@ -54,26 +67,56 @@ pub struct Action {
     pub cause: Cause,
     /// Why, in a sentence.
     pub reason: &'static str,
+    /// How the object asks to be treated.
+    pub manner: Manner,
+}
+
+impl Action {
+    /// Whether others can't be accepted before it is there.
+    pub fn is_definition(&self) -> bool {
+        matches!(self.key.kind.as_str(), "CustomResourceDefinition" | "Namespace")
+    }
 }
 
 /// Everything to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to apply, by stage.
+    /// What to apply, by waves and stages, in their order.
     pub apply: Vec<Vec<Action>>,
     /// What to delete, in this order.
     pub prune: Vec<Action>,
+    /// What would be deleted if it were not so much: a person must confirm it first.
+    pub unconfirmed: Vec<Action>,
     /// Owned objects that are not there any more, or not ours any more: to be struck from the inventory.
     pub forgotten: Vec<ObjectKey>,
     /// Changes of others that are left (`selfHeal: false`).
     pub drifted: Vec<ObjectKey>,
+    /// Objects that ask to be left alone.
+    pub left: Vec<ObjectKey>,
+    /// What is not done now, as no window is open ([`Plan::hold`]).
+    pub held: Vec<Action>,
+    /// Nothing may be changed now.
+    pub is_held: bool,
     /// How many objects are as they should be.
     pub unchanged: usize,
     /// What can't be done, in sentences.
     pub problems: Vec<String>,
+    /// Hooks that must not run, each with the reason.
+    pub refused_hooks: BTreeMap<ObjectKey, String>,
 }
 
 impl Plan {
+    /// Leaves everything as it is for now: what would be applied or deleted is held, and changes of others are only told of.
+    pub fn hold(&mut self) {
+        let all = std::mem::take(&mut self.apply).into_iter().flatten();
+        let (drifted, changed): (Vec<_>, Vec<_>) = all.partition(|action| action.cause == Cause::Drifted);
+        self.drifted.extend(drifted.into_iter().map(|action| action.key));
+        self.held.extend(changed);
+        self.held.append(&mut self.prune);
+        self.held.append(&mut self.unconfirmed);
+        self.is_held = true;
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.apply.iter().all(Vec::is_empty) && self.prune.is_empty() && self.forgotten.is_empty()
@@ -88,24 +131,50 @@ pub fn plan(
     owned: &Inventory,
     options: &Options,
 ) -> Plan {
-    let mut plan = Plan { apply: vec![Vec::new(); order::STAGES], ..Plan::default() };
+    let mut plan = Plan::default();
+    let mut stages: BTreeMap<(i64, usize), Vec<Action>> = BTreeMap::new();
     for manifest in desired {
         let key = &manifest.key;
         let live = observed.get(key);
-        if let Some(other) = live.and_then(|live| live.owner.as_ref()).filter(|other| **other != options.owner) {
-            plan.problems
-                .push(format!("{key} belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1));
+        let manner = match manner::read(&manifest.body) {
+            Ok(manner) => manner,
+            Err(reason) => {
+                plan.problems.push(format!("{key}: {reason}"));
+                continue;
+            }
+        };
+        if manner.mode == Mode::Never || live.is_some_and(|live| live.kept.always) {
+            plan.left.push(key.clone());
             continue;
         }
-        match cause(hashes.get(key), live, owned.applied(key)) {
+        if let Some(other) = live.and_then(|live| live.owner.as_ref()).filter(|other| **other != options.owner) {
+            let reason = format!("belongs to GitSync {}/{}; remove it from one of the two", other.0, other.1);
+            match manner.hook {
+                Some(_) => drop(plan.refused_hooks.insert(key.clone(), format!("it {reason}"))),
+                None => plan.problems.push(format!("{key} {reason}")),
+            }
+            continue;
+        }
+        // It runs when it is its turn.
+        if manner.hook.is_some() {
+            continue;
+        }
+        let rendered = hashes.get(key);
+        let why = match manner.mode {
+            Mode::Once => cause_once(live, owned.is_left(key), cause(rendered, live, owned.applied(key))),
+            _ => cause(rendered, live, owned.applied(key)),
+        };
+        match why {
             None => plan.unchanged += 1,
             Some((Cause::Drifted, _)) if !options.self_heal => plan.drifted.push(key.clone()),
             Some((cause, reason)) => {
-                plan.apply[order::stage(&manifest.gvk)].push(Action { key: key.clone(), cause, reason });
+                let place = order::place(&manifest.gvk, manner.wave);
+                stages.entry(place).or_default().push(Action { key: key.clone(), cause, reason, manner });
             }
         }
     }
-    prune(&mut plan, desired, observed, owned, options);
+    plan.apply = stages.into_values().collect();
+    prune::plan(&mut plan, desired, observed, owned, options);
     plan
 }
 
@@ -128,52 +197,13 @@ fn cause(
     }
 }
 
-/// What is owned and no longer desired goes, if its labels still name this GitSync; an empty render prunes nothing, since a
-/// folder that lost all its objects is far more often a mistake than a wish.
-fn prune(
-    plan: &mut Plan,
-    desired: &[Manifest],
-    observed: &BTreeMap<ObjectKey, Observed>,
-    owned: &Inventory,
-    options: &Options,
-) {
-    let wanted: BTreeSet<&ObjectKey> = desired.iter().map(|manifest| &manifest.key).collect();
-    let left: Vec<ObjectKey> =
-        owned.objects().map(|(key, _)| key.clone()).filter(|key| !wanted.contains(key)).collect();
-    if desired.is_empty() && !left.is_empty() {
-        plan.problems.push(format!(
-            "the path holds no objects, so the {} owned ones are kept; delete the GitSync to delete them",
-            left.len()
-        ));
-        return;
-    }
-    for key in order::prune_order(left) {
-        match observed.get(&key) {
-            None => plan.forgotten.push(key),
-            Some(live) if live.owner.as_ref() != Some(&options.owner) => plan.forgotten.push(key),
-            Some(live) if live.prune_disabled || !options.prune || live.deleting => {}
-            // Deleting it would delete what is still in Git.
-            Some(_) if desired.iter().any(|manifest| lives_in(manifest, &key)) => {}
-            // Served under another group now; it is one and the same object.
-            Some(live)
-                if desired
-                    .iter()
-                    .any(|manifest| observed.get(&manifest.key).is_some_and(|other| other.uid == live.uid)) =>
-            {
-                plan.forgotten.push(key);
-            }
-            Some(_) => plan.prune.push(Action { key, cause: Cause::Changed, reason: "it is no longer in Git" }),
-        }
-    }
-}
-
-/// Whether an object needs a namespace or definition to be.
-fn lives_in(manifest: &Manifest, key: &ObjectKey) -> bool {
-    match key.kind.as_str() {
-        "Namespace" => manifest.key.namespace == key.name,
-        "CustomResourceDefinition" => key.name.split_once('.').is_some_and(|(_, group)| manifest.key.group == group),
-        _ => false,
-    }
+/// Of an object that is only made when it is missing: one that is there is as it should be, whoever made it.
+fn cause_once(
+    live: Option<&Observed>,
+    is_left: bool,
+    cause: Option<(Cause, &'static str)>,
+) -> Option<(Cause, &'static str)> {
+    cause.filter(|_| live.is_none() && !is_left)
 }
 
 #[cfg(test)]

@@ -76,6 +76,13 @@ pub fn from_build(output: &[u8]) -> Rendered {
     rendered
 }
 
+/// Reads the output of a chart. Lines are those of the output.
+pub(super) fn from_chart(output: &[u8]) -> Rendered {
+    let mut rendered = Rendered::default();
+    rendered.read("", output);
+    rendered
+}
+
 impl Rendered {
     fn read(&mut self, file: &str, bytes: &[u8]) {
         let (documents, problems) = yaml::documents(file, bytes);

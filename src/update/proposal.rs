@@ -113,9 +113,16 @@ pub fn add_older(now: &mut Vec<PullRequest>, before: &[PullRequest]) {
     now.extend(before.iter().filter(|request| request.number < oldest).cloned());
 }
 
-/// The request that waits: the newest one, if several do.
+/// The request that waits: the first one, if several do.
 pub fn open(requests: &[PullRequest]) -> Option<usize> {
-    requests.iter().position(|request| request.state == State::Open)
+    requests.iter().rposition(|request| request.state == State::Open)
+}
+
+/// Others of ours that wait beside it. Gitea opens two when two controllers ask at the same instant.
+pub fn doubles(requests: &[PullRequest]) -> impl Iterator<Item = usize> {
+    let (first, mark) = (open(requests), |request: &PullRequest| !said::read(&request.body).is_empty());
+    let open = requests.iter().enumerate().filter(move |(_, request)| request.state == State::Open && mark(request));
+    open.map(|(at, _)| at).filter(move |at| Some(*at) != first)
 }
 
 /// Whether what was read of the source is too old for a decision: what the newest request had is merged since.
@@ -171,6 +178,9 @@ pub fn room(provider: PullRequestProvider) -> usize {
         PullRequestProvider::Github | PullRequestProvider::Gitlab | PullRequestProvider::Gitea => 60_000,
     }
 }
+
+/// Why a request is closed that says what another one says.
+pub const DOUBLE: &str = "Closed by tagboat, since an earlier request proposes the same.";
 
 /// Why a request is closed that has nothing left to propose.
 pub fn farewell(source: &str, head: &CommitId, holds: &[HoldStatus]) -> String {

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::policy::Policy;
-use super::window;
 use crate::api::image_policy::{DigestReflectionPolicy as Reflection, ImageRef, TagVerdict};
 use crate::image::{Digest, Platform, Tag};
+use crate::window;
 
 /// How many candidates wait for their age at once; others wait for their turn, so that a flood of tags can't fill the status.
 const TRACKED: usize = 32;

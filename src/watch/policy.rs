@@ -13,11 +13,13 @@ use chrono::{DateTime, Utc};
 use super::exclusion::Exclusion;
 use super::filter::Filter;
 use super::number::Number;
-use super::window::Window;
-use crate::api::image_policy::{DigestReflectionPolicy, FilterTags, ImagePolicySpec, Order, PolicyChoice};
+use crate::api::image_policy::{
+    DigestReflectionPolicy, FilterTags, ImagePolicySpec, Order, PolicyChoice, Window as WindowSpec,
+};
 use crate::image::{Platform, Repository, Tag};
 use crate::version::range::{Fit, Range};
 use crate::version::{self, Parts};
+use crate::window::Window;
 
 /// The shortest interval between two looks at the registry.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
@@ -167,8 +169,9 @@ fn parse_platforms(texts: &[String]) -> Result<Vec<Platform>, Invalid> {
 
 fn parse_gates(spec: &ImagePolicySpec) -> Result<Gates, Invalid> {
     let Some(gates) = &spec.gates else { return Ok(Gates::default()) };
-    let parse = |(at, window)| {
-        Window::parse(window).map_err(|flaw| invalid(format!("gates.windows[{at}].{}", flaw.field), flaw.reason))
+    let parse = |(at, window): (usize, &WindowSpec)| {
+        Window::parse(&window.schedule, window.duration, window.timezone.as_deref())
+            .map_err(|flaw| invalid(format!("gates.windows[{at}].{}", flaw.field), flaw.reason))
     };
     Ok(Gates {
         min_age: gates.min_age.map(|span| span.0).filter(|age| !age.is_zero()),

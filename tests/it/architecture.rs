@@ -8,9 +8,9 @@ use libtest_mimic::{Failed, Trial};
 /// Folders of steps on plain data.
 const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
-const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "kustomize"];
+const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "tool"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 22] = [
+const JOINTS: [&str; 23] = [
     "context",
     "tracking",
     "trusting",
@@ -27,6 +27,7 @@ const JOINTS: [&str; 22] = [
     "awaiting",
     "observing",
     "applying",
+    "concluding",
     "finalizing",
     "leading",
     "listening",

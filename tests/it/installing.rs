@@ -102,7 +102,11 @@ async fn the_image_comes_back(world: World) {
     assert!(strip.unwrap().success(), "the binary of a test is large");
     let assemble = |layout: &str| {
         let mut image = Command::new(checkout("deploy/image"));
-        image.arg(&slim).arg(program("kustomize").unwrap()).arg(folder.path().join(layout));
+        image
+            .arg(&slim)
+            .arg(program("kustomize").unwrap())
+            .arg(program("helm").unwrap())
+            .arg(folder.path().join(layout));
         let done = image.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
@@ -124,7 +128,7 @@ async fn the_image_comes_back(world: World) {
     std::fs::write(&archive, layer).unwrap();
     std::fs::create_dir(&root).unwrap();
     assert!(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&root).status().unwrap().success());
-    for program in ["tagboat", "kustomize"] {
+    for program in ["tagboat", "kustomize", "helm"] {
         let output = within(&root, program);
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -140,7 +144,7 @@ fn within(root: &Path, program: &str) -> Output {
             .collect::<Vec<_>>()
     };
     let program = root.join("usr/bin").join(program);
-    let version = if program.ends_with("kustomize") { "version" } else { "--version" };
+    let version = if program.ends_with("tagboat") { "--version" } else { "version" };
     let is_static =
         !String::from_utf8_lossy(&Command::new("ldd").arg(&program).output().unwrap().stdout).contains("=>");
     if is_static {

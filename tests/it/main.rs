@@ -16,6 +16,7 @@ mod announced;
 mod architecture;
 mod bench;
 mod chaos;
+mod charts;
 mod choices;
 mod commands;
 mod cuts;
@@ -29,12 +30,14 @@ mod gates;
 mod generated;
 mod holds;
 mod health;
+mod hooked;
 mod hostile;
 mod installing;
 mod kustomizations;
 mod leaders;
 mod lists;
 mod loop_one;
+mod manners;
 mod objects;
 mod outages;
 mod overlays;
@@ -47,6 +50,7 @@ mod refs;
 mod registries;
 mod reliability;
 mod rivals;
+mod sealed;
 mod setup;
 mod showroom;
 mod shrinking;
@@ -55,8 +59,11 @@ mod signing;
 mod story;
 mod tenants;
 mod transports;
+mod told;
+mod treatments;
 mod variables;
 mod verifying;
+mod windowed;
 
 use std::process::ExitCode;
 
@@ -105,6 +112,7 @@ fn run_tests() -> ExitCode {
         signing::trials(),
         refs::trials(),
         verifying::trials(),
+        windowed::trials(),
         gates::trials(),
         choices::trials(),
         private::trials(),
@@ -121,8 +129,14 @@ fn run_tests() -> ExitCode {
         hostile::trials(),
         objects::trials(),
         drift::trials(),
+        manners::trials(),
+        told::trials(),
+        treatments::trials(),
+        hooked::trials(),
         kustomizations::trials(),
         variables::trials(),
+        charts::trials(),
+        sealed::trials(),
         overlays::trials(),
         tenants::trials(),
         installing::trials(),

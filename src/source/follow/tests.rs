@@ -45,7 +45,7 @@ fn what_a_spec_cannot_say() {
     check(r#"{"commit": "ID", "tag": "x", "branch": "x"}"#, Err("set only one of commit and tag"));
     check(r#"{"commit": "a1a1"}"#, Err("spec.ref.commit: "));
     check(r#"{"name": "pull/1/head"}"#, Err("spec.ref.name: write the ref's full name"));
-    check(r#"{"semver": ">=x"}"#, Err("spec.ref.semver: "));
+    check(r#"{"semver": ">=1 <"}"#, Err("spec.ref.semver: "));
 }
 
 #[track_caller]

@@ -24,6 +24,15 @@ pub struct FieldDrift {
     pub have: Option<Value>,
     /// The field manager that owns it now.
     pub manager: Option<String>,
+    /// When that last wrote to the object.
+    pub at: Option<String>,
+}
+
+impl FieldDrift {
+    /// What was changed to what by whom, without the time.
+    pub fn change(&self) -> String {
+        FieldDrift { at: None, ..self.clone() }.to_string()
+    }
 }
 
 impl FieldDrift {
@@ -39,9 +48,10 @@ impl fmt::Display for FieldDrift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let have = self.have.as_ref().map_or_else(|| "missing".to_owned(), shown);
         write!(f, "{} is {have}, Git has {}", self.path, shown(&self.want))?;
-        match &self.manager {
-            Some(manager) => write!(f, " (set by {manager})"),
-            None => Ok(()),
+        match (&self.manager, &self.at) {
+            (Some(manager), Some(at)) => write!(f, " (set by {manager} at {at})"),
+            (Some(manager), None) => write!(f, " (set by {manager})"),
+            (None, _) => Ok(()),
         }
     }
 }
@@ -57,8 +67,9 @@ fn shown(value: &Value) -> String {
 /// change takes the ownership away (Kubernetes: Server-Side Apply, conflicts).
 pub fn differences(rendered: &Value, live: &Value, manager: &str) -> Vec<FieldDrift> {
     let others = entries(live).filter(|entry| !is_apply_of(entry, manager));
-    let mut others: Vec<(&str, &Value)> =
-        others.filter_map(|entry| Some((text(entry, "manager"), entry.get("fieldsV1")?))).collect();
+    let mut others: Vec<(Who<'_>, &Value)> = others
+        .filter_map(|entry| Some(((text(entry, "manager"), text(entry, "time")), entry.get("fieldsV1")?)))
+        .collect();
     // The one that wrote last is named first.
     others.reverse();
     let is_secret = text(rendered, "kind") == "Secret" && text(rendered, "apiVersion") == "v1";
@@ -72,12 +83,15 @@ pub fn differences(rendered: &Value, live: &Value, manager: &str) -> Vec<FieldDr
     walk.found
 }
 
+/// A field manager, and when it last wrote.
+type Who<'a> = (&'a str, &'a str);
+
 /// One place in the manifest, with what is there in the live object and in the field sets.
 struct Place<'a> {
     path: String,
     live: Option<&'a Value>,
     set: Option<&'a Value>,
-    others: Vec<(&'a str, &'a Value)>,
+    others: Vec<(Who<'a>, &'a Value)>,
 }
 
 impl<'a> Place<'a> {
@@ -169,8 +183,11 @@ impl Walk {
         let is_hidden = self.is_secret && matches!(top, Some("data" | "stringData"));
         let show = |value: &Value| if is_hidden { Value::String(MASK.to_owned()) } else { value.clone() };
         if self.found.len() < DIFFERENCES {
-            let manager = place.others.first().map(|(manager, _)| (*manager).to_owned()).filter(|_| have.is_some());
-            self.found.push(FieldDrift { path: place.path.clone(), want: show(want), have: have.map(show), manager });
+            let who = place.others.first().map(|(who, _)| *who).filter(|_| have.is_some());
+            let manager = who.map(|(manager, _)| manager.to_owned());
+            let at = who.map(|(_, at)| at.to_owned()).filter(|at| !at.is_empty());
+            let (want, have) = (show(want), have.map(show));
+            self.found.push(FieldDrift { path: place.path.clone(), want, have, manager, at });
         }
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 /// The elements below a node, in their order, without the node itself.
-pub(super) fn children(set: &Value) -> Vec<(&str, &Value)> {
+pub(in crate::sync) fn children(set: &Value) -> Vec<(&str, &Value)> {
     let mut children: Vec<(&str, &Value)> = set
         .as_object()
         .into_iter()
@@ -31,13 +31,13 @@ pub(super) fn get<'a>(value: &'a Value, element: &str) -> Option<&'a Value> {
 }
 
 /// The keys and values of a `k:` element.
-pub(super) fn keys(element: &str) -> Option<Map<String, Value>> {
+pub(in crate::sync) fn keys(element: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(element.strip_prefix("k:")?).ok()
 }
 
 /// The item with these keys; a key that an item lacks counts as equal, since it may stand for its default (`protocol: TCP`),
 /// but an item that has them all comes first.
-pub(super) fn item<'a>(items: &'a [Value], keys: &Map<String, Value>) -> Option<&'a Value> {
+pub(in crate::sync) fn item<'a>(items: &'a [Value], keys: &Map<String, Value>) -> Option<&'a Value> {
     let has_all = |item: &&Value| keys.iter().all(|(key, value)| item.get(key) == Some(value));
     let may_be = |item: &&Value| {
         let has_one = keys.iter().any(|(key, value)| item.get(key) == Some(value));
@@ -47,7 +47,7 @@ pub(super) fn item<'a>(items: &'a [Value], keys: &Map<String, Value>) -> Option<
 }
 
 /// The element below `set` that stands for a list's item.
-pub(super) fn element_of<'a>(set: &'a Value, item: &Value) -> Option<(&'a str, &'a Value)> {
+pub(in crate::sync) fn element_of<'a>(set: &'a Value, item: &Value) -> Option<(&'a str, &'a Value)> {
     let items = std::slice::from_ref(item);
     children(set).into_iter().find(|(element, _)| keys(element).is_some_and(|keys| self::item(items, &keys).is_some()))
 }

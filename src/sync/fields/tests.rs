@@ -110,8 +110,8 @@ fn differences_name_the_field_and_who_changed_it() {
         &rendered,
         &live,
         &[
-            "spec.replicas is 5, Git has 3 (set by kubectl-edit)",
-            "spec.template.spec.containers[name=app].image is \"app:2\", Git has \"app:1\" (set by kubectl-edit)",
+            "spec.replicas is 5, Git has 3 (set by kubectl-edit at t)",
+            "spec.template.spec.containers[name=app].image is \"app:2\", Git has \"app:1\" (set by kubectl-edit at t)",
         ],
     );
     let mut gone = ours();
@@ -152,7 +152,7 @@ fn what_kubectl_applied_becomes_ours() {
         json!({"f:spec": {"f:replicas": {}}, "f:metadata": {"f:annotations": {".": {}, "f:a": {}}}}),
     );
     let object = managed(json!([kubectl, older, scale, own]), json!({"metadata": {}}));
-    assert!(kubectl_applied(&object));
+    assert!(has_predecessor(&object));
     let fields = migrated_managed_fields(&object).unwrap();
     assert_eq!(fields.len(), 2);
     assert_eq!(fields[0], scale);
@@ -161,10 +161,48 @@ fn what_kubectl_applied_becomes_ours() {
         json!({"f:spec": {"f:replicas": {}, "f:paused": {}}, "f:metadata": {"f:annotations": {".": {}, "f:a": {}}}})
     );
     let done = managed(Value::Array(fields), json!({"metadata": {}}));
-    assert!(!kubectl_applied(&done));
+    assert!(!has_predecessor(&done));
     assert_eq!(migrated_managed_fields(&done), None);
     let without_ours = managed(json!([entry("kubectl", "Apply", json!({"f:a": {}}))]), json!({"metadata": {}}));
     assert_eq!(migrated_managed_fields(&without_ours).unwrap()[0]["manager"], "tagboat");
+}
+
+#[test]
+fn every_predecessor_hands_over_and_controllers_keep_their_bookkeeping() {
+    let fields = || json!({"f:spec": {"f:paused": {}}, "f:metadata": {"f:labels": {"f:a": {}}}});
+    let cases = [
+        ("kubectl", "Apply", true),
+        ("kubectl", "Update", false),
+        ("kubectl-edit", "Update", false),
+        ("helm", "Update", true),
+        ("helm", "Apply", true),
+        ("kustomize-controller", "Apply", true),
+        ("argocd-controller", "Apply", true),
+        ("argocd-application-controller", "Update", true),
+        ("kube-controller-manager", "Update", false),
+        ("someone", "Apply", false),
+    ];
+    for (manager, operation, is_one) in cases {
+        let object = managed(json!([entry(manager, operation, fields()), ours()]), json!({"metadata": {}}));
+        assert_eq!(has_predecessor(&object), is_one, "{manager} {operation}");
+        let moved = migrated_managed_fields(&object);
+        assert_eq!(moved.is_some(), is_one, "{manager} {operation}");
+        if let Some(moved) = moved {
+            assert_eq!(moved.len(), 1);
+            assert_eq!(moved[0]["fieldsV1"]["f:spec"]["f:paused"], json!({}));
+            assert_eq!(migrated_managed_fields(&managed(json!(moved), json!({"metadata": {}}))), None, "only once");
+        }
+    }
+    let mut kept = fields();
+    kept["f:metadata"]["f:finalizers"] = json!({"v:\"finalizers.fluxcd.io\"": {}});
+    kept["f:status"] = json!({"f:conditions": {}});
+    let object = managed(json!([entry("kustomize-controller", "Update", kept), ours()]), json!({"metadata": {}}));
+    let moved = migrated_managed_fields(&object).unwrap();
+    assert_eq!(moved[0]["fieldsV1"]["f:metadata"], json!({"f:finalizers": {"v:\"finalizers.fluxcd.io\"": {}}}));
+    assert_eq!(moved[1]["fieldsV1"]["f:metadata"], json!({"f:labels": {"f:a": {}}}));
+    let only = json!({"f:metadata": {"f:finalizers": {}}});
+    let object = managed(json!([entry("kustomize-controller", "Update", only)]), json!({"metadata": {}}));
+    assert!(!has_predecessor(&object));
 }
 
 proptest! {

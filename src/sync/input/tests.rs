@@ -4,7 +4,7 @@ use super::*;
 use crate::api::GitSyncSpec;
 use crate::sync::render;
 
-struct Repository(BTreeMap<String, String>);
+pub(in crate::sync) struct Repository(pub BTreeMap<String, String>);
 
 impl Files for Repository {
     fn look(&mut self, path: &str) -> Entry {
@@ -61,13 +61,14 @@ fn overlay(spec: &str) -> Overlay {
 #[track_caller]
 fn check(path: &str, spec: &str, plain: &[&str], build: &[&str]) -> BTreeMap<String, String> {
     let overlay = overlay(spec);
-    let (names, files) = match choose(path, &overlay, &mut repository()).unwrap() {
+    let (names, files) = match choose(path, &overlay, &Release::default(), &mut repository()).unwrap() {
         Input::Kustomization { files, .. } => (Vec::new(), files),
         Input::Plain(chosen) => {
             let names = chosen.files.iter().map(|(name, _)| name.clone()).collect();
             let rendered = render::plain(&chosen.files);
             (names, chosen.build(&overlay, &rendered).transpose().unwrap().unwrap_or_default())
         }
+        Input::Chart(..) => panic!("no chart"),
     };
     assert_eq!(names, plain);
     assert_eq!(files.keys().collect::<Vec<_>>(), build);
@@ -76,7 +77,7 @@ fn check(path: &str, spec: &str, plain: &[&str], build: &[&str]) -> BTreeMap<Str
 
 #[track_caller]
 fn check_problem(path: &str, spec: &str, expected: &str) {
-    let problems = choose(path, &overlay(spec), &mut repository()).unwrap_err();
+    let problems = choose(path, &overlay(spec), &Release::default(), &mut repository()).unwrap_err();
     assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
 }
 
@@ -159,6 +160,7 @@ fn what_is_wrong_has_its_place() {
     );
     check_problem("over", "components: [../apps]", "spec.components[0]: apps has no kustomization.yaml");
     check_problem("over", "patches: [{patch: x}, {patch: '# none'}]", "spec.patches[1].patch is empty");
-    let said = choose("over", &overlay("patches: [{patch: '[a'}]"), &mut repository()).unwrap_err();
+    let said =
+        choose("over", &overlay("patches: [{patch: '[a'}]"), &Release::default(), &mut repository()).unwrap_err();
     assert!(said[0].reason.starts_with("spec.patches[0].patch: line 1: can't be read as YAML"), "{said:?}");
 }

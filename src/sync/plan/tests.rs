@@ -1,5 +1,7 @@
 //! Plans as tables, and what must hold of every plan.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -28,7 +30,7 @@ fn live(projection: &str) -> Observed {
 }
 
 fn options() -> Options {
-    Options { prune: true, self_heal: true, owner: owner() }
+    Options { prune: true, self_heal: true, owner: owner(), prune_limit: PRUNE_LIMIT, is_prune_confirmed: false }
 }
 
 /// One ConfigMap `a` with rendered hash `r1`, applied as `r1` with live hash `l1` unless said otherwise.
@@ -77,6 +79,22 @@ fn without_self_heal_drift_is_left_and_git_still_wins() {
 }
 
 #[test]
+fn a_plan_that_is_held_changes_nothing_and_tells_all() {
+    let (a, b, c) = (key("ConfigMap", "a"), key("ConfigMap", "b"), key("ConfigMap", "c"));
+    let desired = [manifest("ConfigMap", "a"), manifest("ConfigMap", "b")];
+    let hashes = BTreeMap::from([(a.clone(), "r1".to_owned()), (b.clone(), "r1".to_owned())]);
+    let observed = BTreeMap::from([(a.clone(), live("l2")), (c.clone(), live("l1"))]);
+    let mut owned = Inventory::default();
+    owned.set(a.clone(), "v1", "r1", "l1");
+    owned.set(c.clone(), "v1", "r1", "l1");
+    let mut plan = plan(&desired, &hashes, &observed, &owned, &options());
+    plan.hold();
+    assert!(plan.is_empty() && plan.is_held, "{plan:?}");
+    assert_eq!(plan.drifted, [a]);
+    assert_eq!(plan.held.iter().map(|action| &action.key).collect::<Vec<_>>(), [&b, &c]);
+}
+
+#[test]
 fn an_object_of_another_gitsync_is_not_taken() {
     let other = Observed { owner: Some(("web".into(), "other".into())), ..live("l1") };
     check(
@@ -107,9 +125,36 @@ fn what_is_pruned() {
     check_prune(&desired, Some(live("l")), &options(), 1, 0, 0);
     check_prune(&desired, None, &options(), 0, 1, 0);
     check_prune(&desired, Some(Observed { owner: None, ..live("l") }), &options(), 0, 1, 0);
-    check_prune(&desired, Some(Observed { prune_disabled: true, ..live("l") }), &options(), 0, 0, 0);
+    check_prune(
+        &desired,
+        Some(Observed { kept: Kept { when_pruned: true, ..Kept::default() }, ..live("l") }),
+        &options(),
+        0,
+        0,
+        0,
+    );
     check_prune(&desired, Some(live("l")), &Options { prune: false, ..options() }, 0, 0, 0);
     check_prune(&[], Some(live("l")), &options(), 0, 0, 1);
+}
+
+#[test]
+fn a_large_prune_asks_first() {
+    let mut owned = Inventory::default();
+    let mut observed = BTreeMap::new();
+    for n in 0..12 {
+        let key = key("Secret", &format!("s{n}"));
+        owned.set(key.clone(), "v1", "r", "l");
+        observed.insert(key.clone(), Observed { uid: key.to_string(), ..live("l") });
+    }
+    let desired = [manifest("Secret", "s0")];
+    let counts = |options: &Options| {
+        let plan = plan(&desired, &BTreeMap::new(), &observed, &owned, options);
+        (plan.prune.len(), plan.unconfirmed.len())
+    };
+    assert_eq!(counts(&options()), (0, 11));
+    assert_eq!(counts(&Options { is_prune_confirmed: true, ..options() }), (11, 0));
+    assert_eq!(counts(&Options { prune_limit: 100, ..options() }), (11, 0));
+    assert_eq!(counts(&Options { prune: false, ..options() }), (0, 0));
 }
 
 #[test]
@@ -123,7 +168,7 @@ fn definitions_and_namespaces_come_first() {
         &Inventory::default(),
         &options(),
     );
-    assert_eq!(plan.apply.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 0, 0]);
+    assert_eq!(plan.apply.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
 }
 
 const KINDS: [&str; 4] = ["Namespace", "ConfigMap", "Secret", "Deployment"];
@@ -145,10 +190,10 @@ proptest! {
         for (index, (wanted, seen, recorded)) in world.into_iter().enumerate() {
             let manifest = manifest(KINDS[index % KINDS.len()], &format!("o{index}"));
             let key = manifest.key.clone();
-            if let Some((projection, who, prune_disabled)) = seen {
+            if let Some((projection, who, when_pruned)) = seen {
                 let owner = [Some(owner()), None, Some(("web".into(), "other".into()))][usize::from(who)].clone();
                 let projection = Some(format!("l{projection}"));
-                observed.insert(key.clone(), Observed { uid: key.to_string(), owner, projection, prune_disabled, deleting: false });
+                observed.insert(key.clone(), Observed { uid: key.to_string(), owner, projection, kept: Kept { when_pruned, ..Kept::default() }, ..Observed::default() });
             }
             if let Some(recorded) = recorded {
                 owned.add(key.clone(), "v1");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 /// Shorter values would black out half of every message; nobody's password has three letters.
@@ -36,6 +38,31 @@ impl Mask {
         Self { secrets: all }
     }
 
+    /// With more that must not be shown, also in the Base64 of Secrets.
+    pub fn and(&self, secrets: &[String]) -> Self {
+        if secrets.is_empty() {
+            return self.clone();
+        }
+        let coded = secrets.iter().flat_map(|secret| {
+            let decoded = BASE64.decode(secret.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            [Some(secret.clone()), Some(BASE64.encode(secret)), decoded].into_iter().flatten()
+        });
+        Self::new(coded.chain(self.secrets.iter().cloned()))
+    }
+
+    /// What must not be shown of one object: the values of a Secret, as they stand there and decoded.
+    pub fn of(object: &Value) -> Self {
+        let text = |name| object.get(name).and_then(Value::as_str);
+        if (text("apiVersion"), text("kind")) != (Some("v1"), Some("Secret")) {
+            return Self::default();
+        }
+        let mut values = Vec::new();
+        ["data", "stringData"].iter().filter_map(|place| object.get(place)).for_each(|data| leaves(data, &mut values));
+        let decoded = |value: &String| String::from_utf8(BASE64.decode(value).ok()?).ok();
+        let plain: Vec<String> = values.iter().filter_map(decoded).collect();
+        Self::new(values.into_iter().chain(plain))
+    }
+
     /// The text without secrets. One that was cut at its end shows no part of a secret either.
     pub fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -66,5 +93,35 @@ impl Mask {
             Value::Number(number) => self.secrets.contains(&number.to_string()),
             _ => false,
         }
+    }
+}
+
+/// Every text and number in a value.
+fn leaves(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::String(text) => into.push(text.clone()),
+        Value::Number(number) => into.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, into)),
+        Value::Object(fields) => fields.values().for_each(|value| leaves(value, into)),
+        Value::Bool(_) | Value::Null => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_secret_holds_is_not_told() {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"},
+            "data": {"word": "b3Blbi1zZXNhbWU="}, "stringData": {"pin": 123_456, "list": ["hocus-pocus"], "no": "abc"}
+        });
+        let mask = Mask::of(&secret);
+        let told = "login: open-sesame, b3Blbi1zZXNhbWU=, 123456, \"hocus-pocus\" and abc";
+        assert_eq!(mask.hide(told), "login: ***, ***, ***, \"***\" and abc");
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"word": "open-sesame"}});
+        assert_eq!(Mask::of(&map).hide("open-sesame"), "open-sesame");
     }
 }

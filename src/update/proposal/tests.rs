@@ -118,6 +118,10 @@ fn which_request_counts() {
     assert_eq!(open(&all), Some(1));
     assert_eq!(told(&all).map(|told| (told.number, told.state)), Some((2, PullRequestState::Open)));
     assert_eq!(told(&all[..1]).map(|told| (told.number, told.state)), Some((3, PullRequestState::Closed)));
+    let ours = |number, state| request(number, state, &[("app", "x:2")]);
+    let several = [ours(5, closed()), ours(4, State::Open), request(3, State::Open, &[]), ours(2, State::Open)];
+    assert_eq!((open(&several), doubles(&several).collect::<Vec<_>>()), (Some(3), vec![1]), "3 is a person's own");
+    assert_eq!(doubles(&all).count() + doubles(&[]).count(), 0);
     assert_eq!((told(&[]), is_merged(&all), is_merged(&all[2..])), (None, false, true));
 }
 

@@ -150,7 +150,7 @@ fn the_age_counts_from_the_first_sight_of_a_tag_with_its_digest() {
 fn what_else_stops_a_tag_does_not_make_it_younger() {
     let spec = "gates: {minAge: 60s, windows: [{schedule: '0 9 * * *', duration: 1h}]}";
     let mut world = World::new(spec, &[("1", 'a'), ("2", 'b')]).runs("1", None);
-    let opens = crate::watch::window::opens(&world.policy.gates.windows, at(0)).unwrap();
+    let opens = crate::window::opens(&world.policy.gates.windows, at(0)).unwrap();
     world.check(0, "1", &["2 waiting minAge"]);
     world.check(61, "1", &["2 waiting windows"]);
     assert_eq!(world.seen[0].first_seen, Some(at(0)));

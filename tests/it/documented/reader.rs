@@ -57,7 +57,7 @@ impl Reader {
         std::fs::set_permissions(folder.path().join("home"), std::fs::Permissions::from_mode(0o700)).unwrap();
         let bin = folder.path().join("bin");
         std::os::unix::fs::symlink(BINARY, bin.join("tagboat")).unwrap();
-        for name in ["kubectl", "kustomize"] {
+        for name in ["kubectl", "kustomize", "helm"] {
             if let Ok(found) = program(name) {
                 std::os::unix::fs::symlink(found, bin.join(name)).unwrap();
             }

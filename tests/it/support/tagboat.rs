@@ -67,7 +67,7 @@ impl Launch {
                 shell
             }
         };
-        command.envs(kustomize());
+        command.envs(programs());
         command.arg("run").arg("--kubeconfig").arg(&self.kubeconfig).args(["--listen", &listen]);
         command.arg("--data-dir").arg(&self.data_dir);
         if let Some(namespace) = &self.namespace {
@@ -79,9 +79,10 @@ impl Launch {
     }
 }
 
-/// Where the product finds the kustomize program of this run; the one of the machine when it was not built.
-fn kustomize() -> Option<(&'static str, PathBuf)> {
-    program("kustomize").ok().map(|path| ("TAGBOAT_KUSTOMIZE", path))
+/// Where the product finds the programs of this run that render; those of the machine when they were not built.
+fn programs() -> Vec<(&'static str, PathBuf)> {
+    let all = [("kustomize", "TAGBOAT_KUSTOMIZE"), ("helm", "TAGBOAT_HELM")];
+    all.into_iter().filter_map(|(name, variable)| Some((variable, program(name).ok()?))).collect()
 }
 
 /// A running controller; killed when dropped.
@@ -195,7 +196,7 @@ pub async fn cli_with<S: AsRef<std::ffi::OsStr>>(
     env: &[(&str, &str)],
 ) -> Output {
     let mut command = tokio::process::Command::new(BINARY);
-    command.args(args).envs(kustomize()).envs(env.iter().copied()).kill_on_drop(true);
+    command.args(args).envs(programs()).envs(env.iter().copied()).kill_on_drop(true);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.as_bytes().to_vec();

@@ -4,12 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn window(schedule: &str, duration: &str, timezone: Option<&str>) -> Window {
-    let spec = Spec {
-        schedule: schedule.to_owned(),
-        duration: duration.parse().unwrap(),
-        timezone: timezone.map(str::to_owned),
-    };
-    Window::parse(&spec).unwrap()
+    Window::parse(schedule, duration.parse().unwrap(), timezone).unwrap()
 }
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -63,14 +58,71 @@ fn the_first_of_several_windows_counts() {
 }
 
 #[test]
+fn an_open_window_says_when_it_closes() {
+    #[track_caller]
+    fn check(window: &Window, now: &str, expected: Option<&str>) {
+        assert_eq!(window.end(at(now)), expected.map(at), "{window} at {now}");
+    }
+    let office = window("0 9 * * 1-5", "8h", Some("Europe/Berlin"));
+    check(&office, "2026-11-24T07:59:59Z", None);
+    check(&office, "2026-11-24T08:00:00Z", Some("2026-11-24T16:00:00Z"));
+    check(&office, "2026-11-24T15:59:59Z", Some("2026-11-24T16:00:00Z"));
+    check(&office, "2026-11-24T16:00:00Z", None);
+    // Starts while it is open keep it open, and one at its end as well.
+    check(&window("0,30 9 * * *", "45m", None), "2026-11-24T09:10:00Z", Some("2026-11-24T10:15:00Z"));
+    check(&window("0 9,10 * * *", "1h", None), "2026-11-24T09:10:00Z", Some("2026-11-24T11:00:00Z"));
+    check(&window("0 9 * * *", "1500ms", None), "2026-11-24T09:00:01Z", Some("2026-11-24T09:00:02Z"));
+    // Where clocks are put back, a window that is open then closes after its real length.
+    check(&window("0 1 * * *", "3h", Some("Europe/Berlin")), "2026-10-25T01:59:59Z", Some("2026-10-25T02:00:00Z"));
+    // One that never closes is followed for a day.
+    let always = window("* * * * *", "2m", None);
+    let end = always.end(at("2026-11-24T03:00:30Z")).unwrap();
+    assert!(end >= at("2026-11-25T03:00:30Z") && always.is_open(end - chrono::Duration::seconds(1)), "{end}");
+}
+
+#[test]
+fn what_it_says_of_itself_is_true_around_every_change_of_clocks() {
+    let schedules = [
+        "30 2 * * *",
+        "0 1 * * *",
+        "0 3 * * *",
+        "30 1 * * *",
+        "0 * * * *",
+        "*/30 * * * *",
+        "15 1-3 * * *",
+        "0 0 * * 0",
+    ];
+    let nights = [
+        ("Europe/Berlin", "2026-03-28T21:00:00Z"),
+        ("Europe/Berlin", "2026-10-24T21:00:00Z"),
+        ("America/New_York", "2026-03-08T03:00:00Z"),
+        ("America/New_York", "2026-11-01T03:00:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T11:00:00Z"),
+        ("Australia/Lord_Howe", "2026-10-03T11:00:00Z"),
+    ];
+    for (zone, from) in nights {
+        for window in schedules.iter().flat_map(|s| ["20m", "1h"].map(|length| window(s, length, Some(zone)))) {
+            // At each time it is what it said it would be the last time.
+            let mut said: Option<(bool, DateTime<Utc>)> = None;
+            for minute in (0..600).step_by(10) {
+                let now = at(from) + chrono::Duration::minutes(minute);
+                let (is_open, end) = (window.is_open(now), window.end(now));
+                assert_eq!(is_open, end.is_some(), "{window} at {now}");
+                if let Some((was_open, until)) = said {
+                    assert_eq!(is_open, was_open == (now < until), "{window} at {now}, said until {until}");
+                }
+                let until = end.or_else(|| window.start_after(now)).unwrap();
+                assert!(until > now, "{window} at {now}: {until}");
+                said = Some((is_open, until));
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_window_is_said() {
     let check = |schedule: &str, duration: &str, timezone: Option<&str>, field: &str| {
-        let spec = Spec {
-            schedule: schedule.to_owned(),
-            duration: duration.parse().unwrap(),
-            timezone: timezone.map(str::to_owned),
-        };
-        let flaw = Window::parse(&spec).unwrap_err();
+        let flaw = Window::parse(schedule, duration.parse().unwrap(), timezone).unwrap_err();
         assert_eq!(flaw.field, field, "{}", flaw.reason);
     };
     check("0 25 * * *", "1h", None, "schedule");
@@ -99,7 +151,6 @@ proptest! {
 
     #[test]
     fn any_text_is_a_schedule_or_a_reason(text in "[ 0-9*,/@LW#A-Z?-]{0,40}") {
-        let spec = Spec { schedule: text, duration: "1h".parse().unwrap(), timezone: None };
-        let _ = Window::parse(&spec);
+        let _ = Window::parse(&text, "1h".parse().unwrap(), None);
     }
 }
