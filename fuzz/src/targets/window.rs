@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tagboat::api::duration::Span;
 use tagboat::api::image_policy::Window as Spec;
-use tagboat::watch::window::{Window, opens};
+use tagboat::window::{Window, opens};
 
 use super::lines;
 
