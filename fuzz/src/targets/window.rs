@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tagboat::api::duration::Span;
-use tagboat::api::image_policy::Window as Spec;
 use tagboat::window::{Window, opens};
 
 use super::lines;
@@ -10,15 +9,15 @@ use super::lines;
 pub fn run(input: &[u8]) {
     let mut lines = lines(input);
     let mut next = || lines.next().unwrap_or_default();
-    let (schedule, duration, timezone, now) = (next().to_owned(), next(), next(), next());
+    let (schedule, duration, timezone, now) = (next(), next(), next(), next());
     // The schema's limit.
     if schedule.len() > 256 {
         return;
     }
     let Ok(duration) = duration.parse::<Span>() else { return };
     assert_eq!(duration.to_string().parse::<Span>().map(|again| again.0.as_millis()), Ok(duration.0.as_millis()));
-    let timezone = (!timezone.is_empty()).then(|| timezone.to_owned());
-    let Ok(window) = Window::parse(&Spec { schedule, duration, timezone }) else { return };
+    let timezone = (!timezone.is_empty()).then_some(timezone);
+    let Ok(window) = Window::parse(schedule, duration, timezone) else { return };
     let now = now.parse().ok().and_then(|seconds: u32| DateTime::from_timestamp(seconds.into(), 0));
     let Some(now) = now else { return };
     let is_open = window.is_open(now);
