@@ -53,10 +53,12 @@ fn job(name: &str, annotations: &str, fate: Fate<'_>) -> String {
     )
 }
 
-/// Waits until exactly this was written since.
+/// Waits until exactly this was written since. A run that comes before the watch has told of a deletion asks for it again, by the
+/// object's uid, so that this deletes nothing else.
 async fn acted(world: &World, since: Mark, expected: &[&str]) {
     eventually(&format!("{expected:?}"), SOON, || async {
-        let acts = acts(world, since);
+        let mut acts = acts(world, since);
+        acts.dedup_by(|act, last| act == last && act.starts_with("delete "));
         if acts == expected { Ok(()) } else { Err(format!("{acts:?}")) }
     })
     .await;
