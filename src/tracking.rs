@@ -35,8 +35,7 @@ pub async fn find(
         Follow::Branch(branch) => Target::Branch(branch.clone()),
         _ => Target::Ref { name: listed.name.clone(), object: listed.object },
     };
-    let fetched = mirror.fetch(remote, &target, &listed.commit, reach).await;
-    fetched?;
+    mirror.fetch(remote, &target, &listed.commit, reach).await?;
     let name = follow.label(&listed.name).to_owned();
     Ok(Found { revision: Revision { name, commit: listed.commit }, target })
 }

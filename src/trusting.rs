@@ -9,7 +9,7 @@ use crate::clock;
 use crate::context::{Context, Grounded};
 use crate::failure::{Answer, Failure, printable};
 use crate::git::{self, Keyring, Mirror, Reach, Target};
-use crate::revision::CommitId;
+use crate::revision::{CommitId, Revision};
 use crate::source::verify::{self, Checks, Suspect};
 use crate::source::{failure, secret_failure, signed};
 use crate::tracking::Found;
@@ -114,8 +114,8 @@ pub async fn check_own(
     commit: &CommitId,
 ) -> Result<(), Failure> {
     let Some(trust) = &grounded.trust else { return Ok(()) };
-    let found = Found { revision: grounded.revision.clone(), target: grounded.target.clone() };
-    let found = Found { revision: crate::revision::Revision { commit: commit.clone(), ..found.revision }, ..found };
+    let revision = Revision { name: grounded.revision.name.clone(), commit: commit.clone() };
+    let found = Found { revision, target: grounded.target.clone() };
     let judged = trust.judge((context, namespace), &found, &grounded.mirror, &grounded.remote, None).await;
     let advise = |failure: Failure| match failure.reason {
         Reason::VerificationFailed => Failure {

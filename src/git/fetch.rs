@@ -55,7 +55,7 @@ impl Mirror {
     pub async fn refs(&self, remote: &Remote, name: &str) -> Result<Vec<Listed>, Error> {
         full_ref(name.strip_suffix('/').unwrap_or(name))?;
         let place = remote.place()?;
-        let mut found = limited(remote.timeout, async {
+        limited(remote.timeout, async {
             match place {
                 Place::Folder(url) => {
                     let name = name.to_owned();
@@ -65,9 +65,7 @@ impl Mirror {
                 Place::Ssh(shell) => ssh::talk::refs(&shell, &remote.ssh()?, name).await,
             }
         })
-        .await?;
-        found.shrink_to_fit();
-        Ok(found)
+        .await
     }
 
     async fn ask_refs(&self, host: &Host, remote: &Remote, name: &str) -> Result<Vec<Listed>, Error> {
