@@ -11,7 +11,7 @@ use crate::awaiting;
 use crate::context::requested_at;
 use crate::failure::{Answer, Failure};
 use crate::object::{Gvk, Manifest, ObjectKey};
-use crate::observing::{self, Keys, places};
+use crate::observing::{self, Keys};
 use crate::rendering::Rendering;
 use crate::revision::Revision;
 use crate::sync::Run;
@@ -19,7 +19,7 @@ use crate::sync::inventory::Inventory;
 use crate::sync::manner::Phase;
 use crate::sync::plan::Plan;
 use crate::sync::status::{self, Broken, Outcome, Waits};
-use crate::sync::{hooks, windows};
+use crate::sync::{hooks, places, windows};
 
 /// What a run carried out.
 pub(crate) struct Scene<'s> {
@@ -97,7 +97,7 @@ impl Run<'_> {
         let revision = &scene.revision;
         let broken = |failure: Failure| Broken::early(failure, revision);
         // Kinds that this very run defined can be watched from now on.
-        let keys = if scene.applying.keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
+        let keys = if scene.applying.keys.len() < places::owned(&applied.owned).collect::<BTreeSet<_>>().len() {
             &self.watches(all, &applied.owned).await.map_err(broken)?.keys
         } else {
             scene.applying.keys

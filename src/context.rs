@@ -119,16 +119,28 @@ pub struct Wakes {
 }
 
 impl Context {
-    /// Wakes what stands on a ConfigRepo, after its head moved.
+    /// Wakes what stands on a ConfigRepo.
     pub fn wake_dependants(&self, namespace: &str, repo: &str) {
-        for sync in self.stores.git_syncs.state() {
-            if sync.namespace().as_deref() == Some(namespace) && sync.spec.config_repo_ref.name == repo {
-                let _ = self.wakes.git_syncs.send(ObjectRef::from_obj(&*sync));
-            }
+        for sync in self.readers(namespace, repo) {
+            let _ = self.wakes.git_syncs.send(ObjectRef::from_obj(&*sync));
         }
+        self.wake_writers(namespace, repo);
+    }
+
+    /// Wakes the ImageUpdates that write to a ConfigRepo.
+    pub fn wake_writers(&self, namespace: &str, repo: &str) {
         for update in self.writers(namespace, repo) {
             let _ = self.wakes.image_updates.send(ObjectRef::from_obj(&*update));
         }
+    }
+
+    /// The GitSyncs that stand on a ConfigRepo.
+    pub fn readers(&self, namespace: &str, repo: &str) -> impl Iterator<Item = Arc<GitSync>> + use<> {
+        let (namespace, repo) = (namespace.to_owned(), repo.to_owned());
+        let is_of_it = move |sync: &Arc<GitSync>| {
+            sync.namespace().as_deref() == Some(&*namespace) && sync.spec.config_repo_ref.name == repo
+        };
+        self.stores.git_syncs.state().into_iter().filter(is_of_it)
     }
 
     /// The ImageUpdates that write to a ConfigRepo.

@@ -8,13 +8,14 @@ use kube::runtime::controller::Action as Requeue;
 use crate::api::condition::Reason;
 use crate::api::git_sync::DeletionPolicy;
 use crate::api::{FINALIZER, GitSync, GitSyncStatus};
+use crate::applying::announced;
 use crate::clock;
 use crate::cluster::events::Severity;
 use crate::context::{Context, requested_at};
 use crate::failure::Failure;
-use crate::observing::{cluster_failure, identity, owner, places, start, view};
+use crate::observing::{cluster_failure, identity, owner, start, view};
 use crate::sync::inventory::Inventory;
-use crate::sync::{order, status};
+use crate::sync::{order, places, status};
 
 /// Deletes what a GitSync applied, then lets it go.
 pub(crate) async fn finalize(sync: &GitSync, context: &Context, owned: Inventory, before: &GitSyncStatus) -> Requeue {
@@ -29,7 +30,8 @@ pub(crate) async fn finalize(sync: &GitSync, context: &Context, owned: Inventory
         DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => true,
         DeletionPolicy::Orphan => false,
     };
-    let deleted = if deletes && !sync.spec.suspend { delete_all(sync, context, owned).await } else { Ok(Vec::new()) };
+    let deleted =
+        if deletes && !sync.spec.suspend { delete_all(sync, context, owned, before).await } else { Ok(Vec::new()) };
     let deleted = match deleted {
         Ok(left) if policy == DeletionPolicy::WaitForTermination && !left.is_empty() && !is_late(sync) => {
             let message = format!("waiting until what it applied is gone: {}", status::few(&left));
@@ -50,7 +52,9 @@ pub(crate) async fn finalize(sync: &GitSync, context: &Context, owned: Inventory
         Ok(()) => None,
     };
     let written = match left {
-        None => context.cluster.write_finalizers(sync, &finalizers).await.map_err(|error| cluster_failure(&error)),
+        None => {
+            context.cluster.write_finalizers(sync, &finalizers, None).await.map_err(|error| cluster_failure(&error))
+        }
         Some(failure) => Err(failure),
     };
     match written {
@@ -83,9 +87,15 @@ fn is_late(sync: &GitSync) -> bool {
 }
 
 /// Deletes what is owned. Returns what is still there.
-async fn delete_all(sync: &GitSync, context: &Context, mut owned: Inventory) -> Result<Vec<String>, Failure> {
+async fn delete_all(
+    sync: &GitSync,
+    context: &Context,
+    mut owned: Inventory,
+    before: &GitSyncStatus,
+) -> Result<Vec<String>, Failure> {
     let identity = identity(sync, context);
-    let watched = start(context, &identity, places(&owned).collect()).await?;
+    let wanted = places::owned(&owned).chain(announced(sync, before)).collect();
+    let watched = start(context, &identity, wanted).await?;
     if let Some(denied) = watched.denied.into_values().next() {
         return Err(denied);
     }

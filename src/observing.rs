@@ -18,7 +18,6 @@ use crate::context::{Context, synced};
 use crate::failure::Failure;
 use crate::object::{Gvk, Manifest};
 use crate::sync::health::Health;
-use crate::sync::inventory::Inventory;
 use crate::sync::observed::{Owner, Table};
 
 /// How long a watch may take to list for the first time.
@@ -258,14 +257,6 @@ async fn watch_pods(context: &Context, owner: &Owner, memory: &mut Unhealthy, wa
         }
     }
     memory.pods = wanted;
-}
-
-/// The kind and namespace of everything that is owned.
-pub(crate) fn places(owned: &Inventory) -> impl Iterator<Item = (Gvk, String)> {
-    owned.objects().map(|(key, version)| {
-        let gvk = Gvk { group: key.group.clone(), version: version.to_owned(), kind: key.kind.clone() };
-        (gvk, key.namespace.clone())
-    })
 }
 
 /// The reason for a failed request.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kube::runtime::reflector::ObjectRef;
+
 use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::context::{Context, Grounded};
@@ -310,6 +312,29 @@ impl Rendering {
             }
         }
         Ok(true)
+    }
+}
+
+/// Wakes what stands on a ConfigRepo whose head moved: first the GitSyncs whose files changed, then those that have nothing to report
+/// but another revision, so that one change among a thousand applications does not wait for the others.
+pub(crate) async fn wake(context: &Context, namespace: &str, repo: &str, head: &Grounded) {
+    context.wake_writers(namespace, repo);
+    let named = |sync: Arc<GitSync>| (ObjectRef::from_obj(&*sync), context.rendered(&sync));
+    let syncs: Vec<(ObjectRef<GitSync>, Option<Arc<Rendering>>)> =
+        context.readers(namespace, repo).map(named).collect();
+    let (wakes, head) = (context.wakes.git_syncs.clone(), head.clone());
+    let wake = move || {
+        let is_same = |kept: &Rendering| kept.is_current(&head.mirror, &head.revision.commit).unwrap_or(false);
+        // Whoever no longer listens is about to end.
+        let send = |sync: ObjectRef<GitSync>| drop(wakes.send(sync));
+        let mut same = Vec::new();
+        for (sync, kept) in syncs {
+            if kept.as_deref().is_some_and(is_same) { same.push(sync) } else { send(sync) }
+        }
+        same.into_iter().for_each(send);
+    };
+    if let Err(error) = tokio::task::spawn_blocking(wake).await {
+        tracing::warn!("GitSyncs were not woken: {error}");
     }
 }
 

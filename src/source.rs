@@ -29,6 +29,7 @@ use crate::git::{self, App, Auth, Installation, Mirror, Remote, Ssh, Target};
 use crate::http::hooks::Subject;
 use crate::listening::{self, Asked};
 use crate::reach::{Proxy, Tls, Way};
+use crate::rendering;
 use crate::revision::Revision;
 use crate::tracking::{self, Found};
 use crate::trusting::Trust;
@@ -157,7 +158,7 @@ async fn ground(
     }
     match found {
         Ok(found) => look.take(found).await,
-        Err(error) => look.fall_back(failure(&error, url)),
+        Err(error) => look.fall_back(failure(&error, url)).await,
     }
 }
 
@@ -193,7 +194,7 @@ impl Look<'_> {
     }
 
     /// What was read in an earlier life stays in use until the host answers again, or has again what it had.
-    fn fall_back(self, failure: Failure) -> Result<Outcome, Failure> {
+    async fn fall_back(self, failure: Failure) -> Result<Outcome, Failure> {
         let is_ours = |last: &&Revision| {
             self.follow.may_be(last) && (self.repo.spec.verify.is_none() || is_trusted(self.before, last))
         };
@@ -202,7 +203,7 @@ impl Look<'_> {
         let (namespace, name) = self.names();
         if let Some(revision) = last.filter(|_| self.context.ground.head(&namespace, &name).is_none()) {
             let target = self.target(&revision);
-            self.set(Found { revision, target }, self.before.verification.clone());
+            self.set(Found { revision, target }, self.before.verification.clone()).await;
         }
         Err(failure)
     }
@@ -221,10 +222,10 @@ impl Look<'_> {
                 return Err(failure);
             }
             // The keys can't be read: what is not verified is not taken, and what was stays.
-            Err(failure) => return self.fall_back(failure),
+            Err(failure) => return self.fall_back(failure).await,
         };
         let revision = found.revision.clone();
-        self.set(found, verification.clone());
+        self.set(found, verification.clone()).await;
         Ok(Outcome::Grounded { revision, verification })
     }
 
@@ -266,7 +267,7 @@ impl Look<'_> {
         let reach = self.context.reach(&namespace, &name);
         // After a restart on another disk the host has it, unless it was rewritten and cleaned up there.
         match self.mirror.fetch(&self.remote, &Target::Commit, &last.commit, reach).await {
-            Ok(()) => self.set(Found { revision: last.clone(), target }, self.before.verification.clone()),
+            Ok(()) => self.set(Found { revision: last.clone(), target }, self.before.verification.clone()).await,
             Err(error) => {
                 tracing::warn!(namespace, name, %error, "cannot read {last}, which was verified last");
                 self.context.ground.remove(&namespace, &name);
@@ -274,7 +275,7 @@ impl Look<'_> {
         }
     }
 
-    fn set(&self, found: Found, verification: Option<VerificationStatus>) {
+    async fn set(&self, found: Found, verification: Option<VerificationStatus>) {
         let (namespace, name) = self.names();
         let grounded = Grounded {
             is_branch: self.follow.is_branch() && self.follow.may_be(&found.revision),
@@ -285,9 +286,9 @@ impl Look<'_> {
             trust: self.trust(verification).map(Arc::new),
         };
         let was = self.context.ground.head(&namespace, &name).map(|was| was.revision.to_string());
-        if self.context.ground.set(&namespace, &name, grounded) {
+        if self.context.ground.set(&namespace, &name, grounded.clone()) {
             tracing::info!(namespace, name, revision = %found.revision, was, "new head");
-            self.context.wake_dependants(&namespace, &name);
+            rendering::wake(self.context, &namespace, &name, &grounded).await;
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod input;
 pub mod chart;
 pub mod order;
 pub mod inventory;
+pub mod places;
 pub mod observed;
 pub mod fields;
 pub mod plan;
@@ -43,8 +44,8 @@ pub mod windows;
 
 use crate::api::condition::{Reason, ready};
 use crate::api::git_sync;
-use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus, OVERRIDE_WINDOWS};
-use crate::applying::{Applying, Before, Others, Swept, sweep};
+use crate::api::{APPLIES, CONFIRM_PRUNE, GitSync, GitSyncStatus, OVERRIDE_WINDOWS};
+use crate::applying::{Announced, Applying, Before, Others, Swept, announced, sweep};
 use crate::awaiting;
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
@@ -54,7 +55,7 @@ use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::finalizing::finalize;
 use crate::object::{Manifest, ObjectKey};
-use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
+use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, identity, owner, view};
 use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
 use crate::revision::Revision;
@@ -80,7 +81,7 @@ pub struct Remembered {
     pub(crate) fights: Fights,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
-    has_finalizer: bool,
+    announced: Announced,
     /// A large inventory as it was packed last, by its digest: to pack one takes longer than all else that a run does.
     pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
@@ -242,7 +243,14 @@ impl Context {
         let Some(sync) = self.stores.git_syncs.get(&ObjectRef::new(name).within(namespace)) else { return !is_served };
         let holds = |memory: &Remembered| memory.inventory.as_ref().map(|owned| owned.contains(key));
         let recorded = || Some(Inventory::decode(sync.status.as_ref()?.inventory.as_ref()?).contains(key));
-        self.syncs.look(&*sync, holds).flatten().or_else(recorded).unwrap_or(false)
+        // Of one that died at its first apply, the labels are all that is known.
+        let died = || sync.annotations().contains_key(APPLIES);
+        self.syncs.look(&*sync, holds).flatten().or_else(recorded).unwrap_or_else(died)
+    }
+
+    /// What was rendered last for a GitSync.
+    pub(crate) fn rendered(&self, sync: &GitSync) -> Option<Arc<Rendering>> {
+        self.syncs.look(sync, |memory| memory.rendering.clone()).flatten()
     }
 
     /// The other GitSyncs that render an object: when one gives it up, they take it over.
@@ -267,7 +275,6 @@ impl Run<'_> {
         let Some(grounded) = self.context.footing(self.sync, &self.sync.spec.config_repo_ref.name)? else {
             return Ok(Outcome::Waiting);
         };
-        self.add_finalizer().await?;
         awaiting::learn(self.context, self.sync)?;
         let revision = grounded.revision.clone();
         self.memory.window = standing.map(|standing| standing.status(overridden, Some(&revision)));
@@ -289,10 +296,9 @@ impl Run<'_> {
         let mask = &rendering.mask;
         let applying =
             Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now };
-        if plan.apply.iter().any(|stage| !stage.is_empty()) {
-            let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
-            self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
-        }
+        let ahead = (self.before, &mut self.memory.announced);
+        let written = applying.write_ahead(ahead, &mut owned, &plan, &all).await.map_err(broken)?;
+        self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         let may_start = failed.is_none() && !plan.is_held;
         let hooks = self.hooks(&all, &others, (&plan, &watched.denied), may_start);
         let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
@@ -327,17 +333,6 @@ impl Run<'_> {
         let standing = windows::Windows::read(&self.sync.spec.windows)?.map(|all| all.standing(now));
         self.memory.standing = Some((generation, now, standing));
         Ok(standing)
-    }
-
-    async fn add_finalizer(&mut self) -> Result<(), Failure> {
-        let mut finalizers = self.sync.finalizers().to_vec();
-        if self.memory.has_finalizer || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
-            return Ok(());
-        }
-        finalizers.push(FINALIZER.to_owned());
-        self.context.cluster.write_finalizers(self.sync, &finalizers).await.map_err(|error| cluster_failure(&error))?;
-        self.memory.has_finalizer = true;
-        Ok(())
     }
 
     /// The rendering of the head; when that fails, of the last good revision, with the failure beside it.
@@ -389,8 +384,8 @@ impl Run<'_> {
 
     /// Watches every kind that is rendered or owned; a kind that the cluster does not know yet is left for after the first stage.
     pub(crate) async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
-        let rendered = manifests.iter().map(|manifest| (manifest.gvk.clone(), manifest.key.namespace.clone()));
-        let wanted: BTreeSet<_> = rendered.chain(places(owned)).collect();
+        let known = places::owned(owned).chain(announced(self.sync, self.before));
+        let wanted: BTreeSet<_> = places::rendered(manifests).chain(known).collect();
         observing::start(self.context, &identity(self.sync, self.context), wanted).await
     }
 
