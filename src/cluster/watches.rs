@@ -2,6 +2,7 @@
 //! An object flows past as a value; whoever listens keeps what it needs.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
@@ -106,7 +107,7 @@ impl Watches {
         let (sender, receiver) = watch::channel(WatchState::Starting);
         let stop = Arc::new(tokio::sync::Notify::new());
         let mut running = self.lock();
-        if let Some(other) = running.get(key) {
+        if let Some(other) = running.get(key).filter(|other| other.state.has_changed().is_ok()) {
             return Ok(other.state.clone());
         }
         running.insert(key.clone(), Running { state: receiver.clone(), stop: stop.clone() });
@@ -124,7 +125,9 @@ impl Watches {
 
     /// How a watch stands, if it runs.
     pub fn state(&self, key: &WatchKey) -> Option<watch::Receiver<WatchState>> {
-        self.lock().get(key).map(|running| running.state.clone())
+        let state = self.lock().get(key).map(|running| running.state.clone());
+        // One that ended sees nothing any more, so it does not count.
+        state.filter(|state| state.has_changed().is_ok())
     }
 
     /// Ends a watch.
@@ -152,7 +155,8 @@ async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, stat
             Ok(event) => {
                 let (seen, is_synced) = seen(event, &key.gvk);
                 if let Some(seen) = seen {
-                    listener(&key, seen);
+                    // An object that breaks who listens is not seen; all others are.
+                    let _ = catch_unwind(AssertUnwindSafe(|| listener(&key, seen)));
                 }
                 if is_synced {
                     state.send_if_modified(|state| std::mem::replace(state, WatchState::Synced) != WatchState::Synced);
