@@ -4,12 +4,14 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{FutureExt, StreamExt, stream};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::sync::{mpsc, watch};
@@ -18,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
-use crate::cluster::watches::{Job, Watches};
+use crate::cluster::watches::{Job, SOON, Watches};
 use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
 use crate::http::hooks::Hooks;
 use crate::http::{self, Pages, Readiness};
@@ -80,10 +82,10 @@ impl Election {
 }
 
 /// How long what runs may take to finish when the process is asked to end.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long the API server may say nothing at all: watches that have nothing to tell are renewed sooner.
-const SILENCE: std::time::Duration = std::time::Duration::from_secs(330);
+const SILENCE: Duration = Duration::from_secs(330);
 
 /// Runs until SIGTERM or SIGINT: then no new work is taken, what runs is finished or dropped, and the lead is given back.
 ///
@@ -207,6 +209,7 @@ impl<K: Item> Flow<K> {
         let (wake, woken) = mpsc::unbounded_channel();
         let woken = stream::unfold(woken, |mut woken| async { woken.recv().await.map(|object| (object, woken)) });
         let controller = Controller::for_stream(seen.reflect(writer).applied_objects(), store)
+            .trigger_backoff(Steady)
             .with_config(kube::runtime::controller::Config::default().concurrency(concurrency))
             .reconcile_on(woken);
         Self { controller, wake }
@@ -264,8 +267,23 @@ impl<K: Item> Flow<K> {
     }
 }
 
+/// How long the watch of a kind of ours waits after each failure: all is seen soon after the API server is back.
+struct Steady;
+
+impl Iterator for Steady {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(SOON / 2)
+    }
+}
+
+impl Backoff for Steady {
+    fn reset(&mut self) {}
+}
+
 /// How often a loop shows that it could work.
-const TURN: std::time::Duration = std::time::Duration::from_secs(60);
+const TURN: Duration = Duration::from_secs(60);
 
 struct Flows {
     repos: Flow<ConfigRepo>,
@@ -324,7 +342,7 @@ fn context(cluster: Cluster, flows: &Flows, options: &Options, jobs: Jobs, start
 }
 
 /// How often what is remembered of deleted objects is given up.
-const FORGET_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 async fn forget(context: Arc<Context>) {
     let forgetting = async {

@@ -72,7 +72,7 @@ impl Cluster {
         let patch = serde_json::json!({ "metadata": { "finalizers": finalizers, "uid": object.meta().uid } });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match self.within(&name, api.patch(&name, &params, &Patch::Merge(&patch))).await {
-            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Ok(_) | Err(Error::NotFound(_) | Error::Unserved) => Ok(()),
             Err(error) => Err(error),
         }
     }
