@@ -195,8 +195,16 @@ pub(crate) async fn sweep(sync: &GitSync, context: &Context, swept: &mut Vec<Swe
     }
     let cluster = context.cluster.by(&identity(sync, context));
     for (gvk, key, uid) in std::mem::take(swept) {
-        if let Err(error) = cluster.delete(&gvk, &key, &uid).await {
-            tracing::warn!(kind = "GitSync", namespace = sync.namespace(), name = sync.name_any(), "{key}: {error}");
+        match cluster.delete(&gvk, &key, &uid).await {
+            Ok(()) => context.table.leaves(&key, &uid),
+            Err(error) => {
+                tracing::warn!(
+                    kind = "GitSync",
+                    namespace = sync.namespace(),
+                    name = sync.name_any(),
+                    "{key}: {error}"
+                );
+            }
         }
     }
 }
