@@ -3,7 +3,7 @@ CARGO ?= cargo
 export TAGBOAT_PARTS := $(shell tests/parts/build --where)
 IT := test --locked --test it --
 
-.PHONY: help parts build demo cluster lint test fuzz bench chaos crds clean
+.PHONY: help parts build demo cluster lint test fuzz bench chaos upgrade crds clean
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: parts ## numbers of the release build
 
 chaos: parts ## kill -9 while bumps go in, people who push against them, every call cut. KILLS=1000 COMMITS=1000 BUMPS=300
 	@KILLS='$(KILLS)' COMMITS='$(COMMITS)' BUMPS='$(BUMPS)' $(CARGO) $(IT) chaos
+
+upgrade: parts ## an earlier version, this one and that one again on one cluster: no commit, no apply. BEFORE=<git ref>
+	@before=$$(CARGO='$(CARGO)' tests/parts/before '$(BEFORE)') && TAGBOAT_BEFORE=$$before $(CARGO) $(IT) upgrades
 
 crds: ## write crds/ anew from the source
 	$(CARGO) run --locked -- crds --dir crds

@@ -177,6 +177,7 @@ fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         log,
     } = args;
     crate::telemetry::start(log_format, &log);
+    crate::telemetry::note_panics();
     crate::git::prepare().context("prepare Git")?;
     let (programs, served) = (programs.into(), namespace.clone());
     let settings = Settings { data_dir, allow_file_urls, default_service_account, programs, namespace: served };

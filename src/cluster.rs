@@ -61,6 +61,9 @@ pub enum Error {
     /// The object is not there.
     #[error("{0} does not exist")]
     NotFound(String),
+    /// The server no longer has the path that it named for a kind.
+    #[error("the cluster no longer serves this kind")]
+    Unserved,
     /// The server does not know the kind.
     #[error("the cluster does not know kind {kind} of {api_version}")]
     UnknownKind {
@@ -100,10 +103,15 @@ impl Error {
 
     fn from_kube(error: kube::Error, identity: &Identity, what: &str) -> Self {
         match error {
+            kube::Error::Api(status) if status.code == 404 && !is_served(&status.message) => Self::Unserved,
             kube::Error::Api(status) if status.code == 404 => Self::NotFound(what.to_owned()),
             // Refused with 403, though no right is missing: the namespace is on its way out.
             kube::Error::Api(status) if status.is_forbidden() && status.message.contains("is being terminated") => {
                 Self::Refused { code: 409, message: crate::failure::printable(&status.message, 500) }
+            }
+            // Quotas, admission policies and webhooks say no with the same code.
+            kube::Error::Api(status) if status.code == 403 && !lacks_a_right(&status.message) => {
+                Self::Refused { code: 403, message: crate::failure::printable(&status.message, 1000) }
             }
             kube::Error::Api(status) if status.is_forbidden() => {
                 Self::Forbidden { identity: identity.clone(), message: crate::failure::printable(&status.message, 500) }
@@ -117,6 +125,18 @@ impl Error {
             other => Self::Unavailable(crate::failure::printable(&crate::failure::chain(&other), 300)),
         }
     }
+}
+
+/// Whether a refusal is for lack of rights (Kubernetes: RBAC), and not by a quota, an admission policy or a webhook.
+fn lacks_a_right(message: &str) -> bool {
+    message.contains(" cannot ")
+        || message.contains(" attempting to grant ")
+        || message.to_lowercase().trim() == "forbidden"
+}
+
+/// Whether what was not found is an object, and not the whole kind.
+fn is_served(message: &str) -> bool {
+    !message.contains("page not found") && !message.contains("could not find the requested resource")
 }
 
 /// The Kubernetes API, as one identity. Cheap to clone.
@@ -168,6 +188,51 @@ impl Cluster {
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(reply) => reply.map_err(|error| Error::from_kube(error, &self.identity, what)),
             Err(_) => Err(Error::Unavailable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn a_refusal_is_told_from_a_missing_right() {
+        let quota =
+            "configmaps \"b\" is forbidden: exceeded quota: small, requested: count/configmaps=1, used: 1, limited: 1";
+        let policy =
+            "configmaps \"b\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no b here";
+        let webhook = "admission webhook \"w.example.com\" denied the request: not on Fridays";
+        let security = "pods \"b\" is forbidden: violates PodSecurity \"restricted:latest\": privileged";
+        let right = "configmaps \"b\" is forbidden: User \"system:serviceaccount:a:b\" cannot patch resource \"configmaps\" in API group \"\" in the namespace \"a\"";
+        let roles = "roles \"b\" is forbidden: user \"x\" (groups=[\"y\"]) is attempting to grant RBAC permissions not currently held:";
+        let ending =
+            "configmaps \"b\" is forbidden: unable to create new content in namespace a because it is being terminated";
+        for (message, code, kind) in [
+            (quota, 403, "refused 403"),
+            (policy, 403, "refused 403"),
+            (webhook, 403, "refused 403"),
+            (security, 403, "refused 403"),
+            (right, 403, "forbidden"),
+            (roles, 403, "forbidden"),
+            (ending, 403, "refused 409"),
+            ("404 page not found", 404, "unserved"),
+            ("the server could not find the requested resource", 404, "unserved"),
+            ("configmaps \"b\" not found", 404, "not found"),
+            ("Too many requests, please try again later.", 429, "refused 429"),
+        ] {
+            let status =
+                Status { message: message.to_owned(), code, reason: "Forbidden".to_owned(), ..Status::default() };
+            let error = Error::from_kube(kube::Error::Api(Box::new(status)), &Identity::Controller, "b");
+            let seen = match error {
+                Error::Refused { code, .. } => format!("refused {code}"),
+                Error::Forbidden { .. } => "forbidden".to_owned(),
+                Error::Unserved => "unserved".to_owned(),
+                Error::NotFound(_) => "not found".to_owned(),
+                other => other.to_string(),
+            };
+            assert_eq!(seen, kind, "{message}");
         }
     }
 }

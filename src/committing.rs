@@ -10,9 +10,10 @@ use kube::ResourceExt;
 use crate::api::condition::Reason;
 use crate::api::{ImageUpdate, ImageUpdateStatus};
 use crate::context::Grounded;
-use crate::failure::{Answer, Failure};
+use crate::failure::Failure;
 use crate::git::{self, Along, Entry, Kind, NewCommit, ObjectId, Person, Second, SigningKey};
 use crate::holding::{Look, Policies};
+use crate::quarantine::caught_aside;
 use crate::revision::{CommitId, Revision};
 use crate::source::failure;
 use crate::update::batch::{self, Aims, Batch, Content, Settled};
@@ -143,14 +144,7 @@ pub async fn make(
         let commit = mirror.commit_signed(new, key.as_deref())?;
         Ok(Made { batch, commit: Some(commit) })
     };
-    match tokio::task::spawn_blocking(job).await {
-        Ok(made) => made.map_err(|error| failure(&error, "the mirror")),
-        Err(error) => Err(Failure {
-            answer: Answer::Bug,
-            reason: Reason::InternalError,
-            message: format!("the edit broke off: {error}"),
-        }),
-    }
+    caught_aside(job).await?.map_err(|error| failure(&error, "the mirror"))
 }
 
 /// What a target finds at its path.

@@ -16,7 +16,9 @@ use crate::cluster::watches::Watches;
 use crate::failure::Failure;
 use crate::git::{Mirror, Reach, Remote, Target};
 use crate::http::hooks::Hooks;
+use crate::pulse::Pulse;
 use crate::pushing::Queues;
+use crate::quarantine::Held;
 use crate::registry::Registry;
 use crate::registry::cloud::Cloud;
 use crate::revision::Revision;
@@ -78,6 +80,10 @@ pub struct Context {
     pub syncs: Memory<crate::sync::Remembered>,
     /// What the ground flow remembers.
     pub repos: Memory<crate::source::Remembered>,
+    /// The objects whose last run panicked.
+    pub held: Memory<Held>,
+    /// What runs now.
+    pub pulse: Pulse,
 }
 
 /// The objects of the four kinds, as last seen by their watches.
@@ -160,11 +166,13 @@ impl Context {
             store.state().iter().filter_map(|object| object.meta().uid.clone()).collect()
         }
         let (policies, repos) = (uids(&self.stores.image_policies), uids(&self.stores.config_repos));
+        let (updates, syncs) = (uids(&self.stores.image_updates), uids(&self.stores.git_syncs));
         self.policies.retain(&policies);
         self.hooks.retain(&policies.union(&repos).cloned().collect());
-        self.updates.retain(&uids(&self.stores.image_updates));
-        self.syncs.retain(&uids(&self.stores.git_syncs));
+        self.updates.retain(&updates);
+        self.syncs.retain(&syncs);
         self.repos.retain(&repos);
+        self.held.retain(&[policies, repos, updates, syncs].into_iter().flatten().collect());
     }
 
     /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.

@@ -42,11 +42,17 @@ impl Failure {
         Self { answer: Answer::WaitForUser, reason, message: message.into() }
     }
 
+    /// Our own mistake: where it was, and what it says if that is no secret.
+    pub fn bug(at: &str) -> Self {
+        let message = format!("a bug of tagboat, please report it: panicked at {at}");
+        Self { answer: Answer::Bug, reason: Reason::InternalError, message }
+    }
+
     /// When to try again after `failures` failures in a row of the object `whose` (its uid): 1 s doubling up to five minutes, or what
     /// the other side asked for; and up to a quarter more, another part for each object, so that they don't all come at once.
     /// A failure that waits for a person is still retried, slowly, as what it waits for may lie outside of what is watched.
     pub fn retry_after(&self, failures: u32, whose: Option<&str>) -> Duration {
-        let backoff = Duration::from_secs(1 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(300));
+        let backoff = backoff(failures);
         let wait = match self.answer {
             Answer::Retry { after: Some(asked) } => asked.clamp(Duration::from_secs(1), Duration::from_secs(3600)),
             Answer::Retry { after: None } => backoff,
@@ -56,6 +62,11 @@ impl Failure {
         (whose, failures).hash(&mut hash);
         wait + wait / 4 * u32::from(hash.finish().to_le_bytes()[0]) / 255
     }
+}
+
+/// 1 s, doubled by each further failure in a row, up to five minutes.
+pub fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(300))
 }
 
 /// The whole chain of an error's causes in one line, each said once.

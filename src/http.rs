@@ -35,22 +35,34 @@ impl Readiness {
     }
 }
 
+/// What the controller says of itself when it is asked.
+#[derive(Clone)]
+pub struct Pages {
+    /// For `/readyz` and webhooks.
+    pub readiness: Readiness,
+    /// What stands still for good, for `/livez`.
+    pub stuck: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// For `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
 /// Answers until the process ends.
 ///
 /// # Errors
 /// When the listener breaks.
-pub async fn serve(
-    listener: TcpListener,
-    readiness: Readiness,
-    metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    hooks: Hooks,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, pages: Pages, hooks: Hooks) -> std::io::Result<()> {
     let listener = listen::Impatient::new(listener, listen::PATIENCE);
-    axum::serve(listener, routes(readiness, metrics, hooks)).await
+    axum::serve(listener, routes(pages, hooks)).await
 }
 
-fn routes(readiness: Readiness, metrics: Arc<dyn Fn() -> String + Send + Sync>, hooks: Hooks) -> Router {
-    let Readiness { has_seen, works } = readiness;
+fn routes(pages: Pages, hooks: Hooks) -> Router {
+    let Pages { readiness: Readiness { has_seen, works }, stuck, metrics } = pages;
+    let alive = move || async move {
+        let Some(stuck) = stuck() else { return (StatusCode::OK, "ok\n") };
+        // Its name is for those who may read the log.
+        tracing::error!("{stuck}: only a new start helps");
+        (StatusCode::SERVICE_UNAVAILABLE, "something stands still\n")
+    };
     let ready = move || async move {
         if has_seen.load(Ordering::Relaxed) {
             (StatusCode::OK, "ok\n")
@@ -66,7 +78,7 @@ fn routes(readiness: Readiness, metrics: Arc<dyn Fn() -> String + Send + Sync>, 
     };
     let content_type = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(move || async move { (content_type, metrics()) }))
         .route("/hook/{hash}", post(knock))

@@ -40,6 +40,8 @@ pub mod concluding;
 pub mod finalizing;
 pub mod leading;
 pub mod listening;
+pub mod quarantine;
+pub mod pulse;
 
 pub mod registry;
 pub mod git;

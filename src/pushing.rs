@@ -18,6 +18,7 @@ use crate::committing::{Made, Task, make};
 use crate::context::{Context, Grounded};
 use crate::failure::{Answer, Failure};
 use crate::git::{self, Pushed, Reach};
+use crate::quarantine::caught;
 use crate::rendering;
 use crate::revision::Revision;
 use crate::source::failure;
@@ -114,14 +115,16 @@ fn broken_off() -> Written {
 
 async fn write_all(party: Vec<Waiting>, context: &Context, grounded: Grounded) {
     let tasks: Vec<Arc<Task>> = party.iter().map(|waiting| waiting.task.clone()).collect();
-    match push(&tasks, context, grounded.clone()).await {
+    let pushed = caught(push(&tasks, context, grounded.clone())).await;
+    match pushed.and_then(|pushed| pushed) {
         Ok(written) => party.into_iter().zip(written).for_each(|(waiting, written)| drop(waiting.answer.send(written))),
         Err(failure) if tasks.len() == 1 || matches!(failure.answer, Answer::Retry { .. }) => {
             party.into_iter().for_each(|waiting| drop(waiting.answer.send(Err(failure.clone()))));
         }
         Err(_) => {
             for waiting in party {
-                let written = push(std::slice::from_ref(&waiting.task), context, grounded.clone()).await;
+                let alone = push(std::slice::from_ref(&waiting.task), context, grounded.clone());
+                let written = caught(alone).await.and_then(|pushed| pushed);
                 let written = written.and_then(|written| written.into_iter().next().unwrap_or_else(broken_off));
                 let _ = waiting.answer.send(written);
             }

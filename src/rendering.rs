@@ -12,6 +12,7 @@ use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::git::{self, Kind, Mirror, Reach};
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
+use crate::quarantine::caught_aside;
 use crate::referring::Outside;
 use crate::revision::{CommitId, Revision};
 use crate::sync::chart::{self, Release};
@@ -63,9 +64,7 @@ pub(crate) async fn render(
     let reading = Reading::new(grounded.mirror.clone(), revision.commit.clone(), sync.spec.ignore.clone());
     let mut release = Release::of(sync);
     let (path, asked, keys) = (sync.spec.path.clone(), (overlay.clone(), release.clone()), outside.keys.clone());
-    let read = tokio::task::spawn_blocking(move || read(reading, &path, &asked, kept, keys.as_ref()));
-    let read =
-        read.await.map_err(|error| Failure::retry(Reason::InternalError, format!("the read broke off: {error}")))?;
+    let read = caught_aside(move || read(reading, &path, &asked, kept, keys.as_ref())).await?;
     let (input, ids, secrets) = match read? {
         Read::Kept(rendering) => return Ok(rendering),
         Read::Fresh(fresh) => *fresh,

@@ -4,26 +4,30 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{FutureExt, StreamExt, stream};
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher;
-use kube::{Api, Client, Config};
-use serde::de::DeserializeOwned;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Backoff;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Config, ResourceExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
 use crate::cluster::Cluster;
-use crate::cluster::watches::{Job, Watches};
+use crate::cluster::watches::{Job, SOON, Watches};
 use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
 use crate::http::hooks::Hooks;
-use crate::http::{self, Readiness};
+use crate::http::{self, Pages, Readiness};
 use crate::leading::{self, Seat};
+use crate::pulse::{Pulse, STUCK};
 use crate::pushing::Queues;
+use crate::quarantine::{self, Item, unreadable};
 use crate::registry::cloud::{Cloud, Environment};
 use crate::registry::{Limits, Registry};
 use crate::sync::observed::Table;
@@ -78,7 +82,10 @@ impl Election {
 }
 
 /// How long what runs may take to finish when the process is asked to end.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the API server may say nothing at all: watches that have nothing to tell are renewed sooner.
+const SILENCE: Duration = Duration::from_secs(330);
 
 /// Runs until SIGTERM or SIGINT: then no new work is taken, what runs is finished or dropped, and the lead is given back.
 ///
@@ -88,30 +95,24 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let config = config(options.kubeconfig.as_deref()).await?;
     let seat = options.election.as_ref().map(|election| election.seat(&config)).transpose()?;
     let make_client = || Client::try_from(config.clone()).context("make the client of the API server");
-    let client = make_client()?;
+    let cluster = Cluster::new(make_client()?);
     // A connection of its own, so that no other request keeps a renewal waiting.
     let seat = seat.map(|seat| anyhow::Ok((seat, Cluster::new(make_client()?)))).transpose()?;
     let listener = http::bind(options.listen).await.with_context(|| format!("listen on {}", options.listen))?;
     let (jobs, spawned) = mpsc::unbounded_channel();
-    let flows = Flows::new(&client, options.namespace.as_deref(), options.concurrency);
+    let flows = Flows::new(&cluster, options.namespace.as_deref(), options.concurrency, &jobs);
     let (start, started) = watch::channel(false);
     let leads = watch::Sender::new(seat.is_none());
     let listed = watch::Sender::new(0);
-    let context = Arc::new(context(Cluster::new(client), &flows, &options, jobs, started));
+    let context = Arc::new(context(cluster, &flows, &options, jobs, started));
     let stop = CancellationToken::new();
     let readiness = Readiness::default();
-    let metrics = {
-        let context = context.clone();
-        Arc::new(move || {
-            let Context { metrics, hooks, registry, stores, .. } = &*context;
-            metrics.text(&hooks.counts(), registry.requests(), stores.suspended())
-        })
-    };
+    let pages = pages(readiness.clone(), &context);
 
     let mut tasks = JoinSet::new();
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     {
-        let answers = http::serve(listener, readiness.clone(), metrics, context.hooks.clone());
+        let answers = http::serve(listener, pages, context.hooks.clone());
         let answers = stop.clone().run_until_cancelled_owned(answers);
         tasks.spawn(answers.map(|ended| ended.unwrap_or(Ok(())).context("http")));
         tasks.spawn(background(spawned, stop.clone()).map(Ok));
@@ -123,11 +124,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         tasks.spawn(updates.run(context.clone(), stop.clone(), listed.clone(), update::reconcile).map(Ok));
         tasks.spawn(syncs.run(context.clone(), stop.clone(), listed.clone(), sync::reconcile).map(Ok));
         let signs = (listed.subscribe(), leads.subscribe());
+        let pulse = context.clone();
         let begun = stop.clone().run_until_cancelled_owned(ready(signs, start, readiness, context));
         tasks.spawn(begun.map(|_| Ok(())));
         if let Some((seat, cluster)) = seat.clone() {
-            let stop = stop.clone();
-            tasks.spawn(async move { leading::lead(&seat, &cluster, &leads, &stop).await });
+            let (stop, context) = (stop.clone(), pulse);
+            tasks.spawn(async move {
+                let lead = leading::lead(&seat, &cluster, &leads, &stop);
+                context.pulse.follow("Lease", seat.lease.clone(), lead).await
+            });
         }
     }
     tracing::info!(listen = %options.listen, "started");
@@ -146,6 +151,21 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     ended
 }
 
+/// What the controller says of itself over HTTP.
+fn pages(readiness: Readiness, context: &Arc<Context>) -> Pages {
+    let (of_metrics, of_pulse) = (context.clone(), context.clone());
+    let metrics = move || {
+        let Context { metrics, hooks, registry, stores, .. } = &*of_metrics;
+        metrics.text(&hooks.counts(), registry.requests(), stores.suspended())
+    };
+    let stuck = move || {
+        let repos = of_pulse.stores.config_repos.state();
+        let longest = repos.iter().map(|repo| repo.spec.timeout.0).max().unwrap_or_default();
+        of_pulse.pulse.stuck(crate::clock::now().steady, STUCK.saturating_add(longest))
+    };
+    Pages { readiness, stuck: Arc::new(stuck), metrics: Arc::new(metrics) }
+}
+
 /// How the API server is reached: without retries of the client's own, as the flows decide when to try again.
 ///
 /// # Errors
@@ -160,32 +180,36 @@ pub async fn config(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Conf
         None => Config::infer().await.context("no kubeconfig given or found, and not in a cluster")?,
     };
     config.default_retry = false;
+    // A list has no limit of its own, and an answer that never comes would end a watch for good.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     Ok(config)
 }
 
-struct Flow<K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static> {
+/// Where background work goes.
+type Jobs = mpsc::UnboundedSender<Job>;
+
+struct Flow<K: Item> {
     controller: Controller<K>,
     wake: mpsc::UnboundedSender<ObjectRef<K>>,
 }
 
-impl<K> Flow<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + Sync
-        + 'static,
-{
-    fn new(client: &Client, namespace: Option<&str>, concurrency: u16) -> Self {
-        let api = match namespace {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
+impl<K: Item> Flow<K> {
+    fn new(cluster: &Cluster, namespace: Option<&str>, concurrency: u16, jobs: &Jobs) -> Self {
+        let api: Api<DeserializeGuard<K>> = match namespace {
+            Some(namespace) => Api::namespaced(cluster.client(), namespace),
+            None => Api::all(cluster.client()),
         };
+        let (store, writer) = reflector::store();
+        let (jobs, cluster) = (jobs.clone(), cluster.clone());
+        let tell = move |invalid| {
+            let _ = jobs.send(unreadable::tell::<K>(invalid, cluster.clone()).boxed());
+        };
+        let seen = unreadable::left_out(watcher(api, watcher::Config::default()), store.clone(), tell);
         let (wake, woken) = mpsc::unbounded_channel();
         let woken = stream::unfold(woken, |mut woken| async { woken.recv().await.map(|object| (object, woken)) });
-        let controller = Controller::new(api, watcher::Config::default())
+        let controller = Controller::for_stream(seen.reflect(writer).applied_objects(), store)
+            .trigger_backoff(Steady)
             .with_config(kube::runtime::controller::Config::default().concurrency(concurrency))
             .reconcile_on(woken);
         Self { controller, wake }
@@ -205,8 +229,13 @@ where
             async move {
                 // An object that is not in its store yet is not an object that does not exist.
                 let is_started = started.wait_for(|started| *started).await.is_ok();
-                let action = if is_started { reconcile(object, context).await } else { Action::await_change() };
-                Ok::<Action, std::convert::Infallible>(action)
+                if !is_started {
+                    return Ok::<Action, std::convert::Infallible>(Action::await_change());
+                }
+                let name = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
+                let flow = reconcile(object.clone(), context.clone());
+                let run = quarantine::run(&*object, &context, flow);
+                Ok(context.pulse.follow(K::KIND, name, run).await)
             }
         };
         // In one task with its controller: a store wakes only one of several tasks that wait for it.
@@ -217,15 +246,44 @@ where
             }
         };
         let never = |_: Arc<K>, error: &std::convert::Infallible, _: Arc<Context>| match *error {};
-        let runs = self.controller.graceful_shutdown_on(stop.cancelled_owned()).run(reconcile, never, context);
+        let ends = self.controller.graceful_shutdown_on(stop.cancelled_owned());
+        let runs = ends.run(reconcile, never, context.clone());
         let runs = runs.for_each(|ran| async move {
             if let Err(error) = ran {
                 tracing::debug!("{}", crate::failure::chain(&error));
             }
         });
-        tokio::join!(seen, runs);
+        let looped = async { tokio::join!(seen, runs) };
+        // A loop without work has its turns all the same.
+        let turns = async {
+            loop {
+                crate::clock::pause(TURN).await;
+            }
+        };
+        let both = async {
+            tokio::select! { _ = looped => {}, () = turns => {} }
+        };
+        context.pulse.follow(K::KIND, "loop".to_owned(), both).await;
     }
 }
+
+/// How long the watch of a kind of ours waits after each failure: all is seen soon after the API server is back.
+struct Steady;
+
+impl Iterator for Steady {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(SOON / 2)
+    }
+}
+
+impl Backoff for Steady {
+    fn reset(&mut self) {}
+}
+
+/// How often a loop shows that it could work.
+const TURN: Duration = Duration::from_secs(60);
 
 struct Flows {
     repos: Flow<ConfigRepo>,
@@ -235,23 +293,17 @@ struct Flows {
 }
 
 impl Flows {
-    fn new(client: &Client, namespace: Option<&str>, concurrency: u16) -> Self {
+    fn new(cluster: &Cluster, namespace: Option<&str>, concurrency: u16, jobs: &Jobs) -> Self {
         Self {
-            repos: Flow::new(client, namespace, concurrency),
-            policies: Flow::new(client, namespace, concurrency),
-            updates: Flow::new(client, namespace, concurrency),
-            syncs: Flow::new(client, namespace, concurrency),
+            repos: Flow::new(cluster, namespace, concurrency, jobs),
+            policies: Flow::new(cluster, namespace, concurrency, jobs),
+            updates: Flow::new(cluster, namespace, concurrency, jobs),
+            syncs: Flow::new(cluster, namespace, concurrency, jobs),
         }
     }
 }
 
-fn context(
-    cluster: Cluster,
-    flows: &Flows,
-    options: &Options,
-    jobs: mpsc::UnboundedSender<Job>,
-    started: watch::Receiver<bool>,
-) -> Context {
+fn context(cluster: Cluster, flows: &Flows, options: &Options, jobs: Jobs, started: watch::Receiver<bool>) -> Context {
     let table = Arc::new(Table::default());
     let wakes = Wakes {
         config_repos: flows.repos.wake.clone(),
@@ -284,17 +336,22 @@ fn context(
         updates: Memory::default(),
         syncs: Memory::default(),
         repos: Memory::default(),
+        held: Memory::default(),
+        pulse: Pulse::default(),
     }
 }
 
 /// How often what is remembered of deleted objects is given up.
-const FORGET_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 async fn forget(context: Arc<Context>) {
-    loop {
-        crate::clock::pause(FORGET_EVERY).await;
-        context.forget_the_gone();
-    }
+    let forgetting = async {
+        loop {
+            crate::clock::pause(FORGET_EVERY).await;
+            context.forget_the_gone();
+        }
+    };
+    context.pulse.follow("memory", "of deleted objects".to_owned(), forgetting).await
 }
 
 /// Runs the watches that the flows ask for.
@@ -347,3 +404,6 @@ async fn signal() -> anyhow::Result<&'static str> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(tokio::select! { _ = term.recv() => "SIGTERM", _ = int.recv() => "SIGINT" })
 }
+
+#[cfg(test)]
+mod tests;

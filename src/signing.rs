@@ -13,6 +13,7 @@ use crate::api::image_update::SigningType;
 use crate::cluster::Cluster;
 use crate::failure::Failure;
 use crate::git::SigningKey;
+use crate::quarantine::caught_aside;
 use crate::source::secret_failure;
 
 /// A key that is open, and the hash of the Secret that it is from.
@@ -36,8 +37,7 @@ pub async fn key(update: &ImageUpdate, cluster: &Cluster, kept: &mut Kept) -> Re
     *kept = None;
     let kind = wanted.kind;
     // Opening a locked key is slow on purpose.
-    let opened = tokio::task::spawn_blocking(move || SigningKey::new(kind, &data)).await;
-    let opened = opened.unwrap_or_else(|_| Err("reading it broke off".to_owned()));
+    let opened = caught_aside(move || SigningKey::new(kind, &data)).await?;
     let key = opened.map_err(|reason| {
         Failure::user(Reason::InvalidSecret, format!("Secret {namespace}/{name}: {reason}; nothing is pushed unsigned"))
     })?;

@@ -43,7 +43,7 @@ const HOOK_LIFE: Duration = Duration::from_secs(600);
 /// What is remembered of a ConfigRepo.
 #[derive(Clone, Default)]
 pub struct Remembered {
-    progress: Progress<ConfigRepoStatus>,
+    pub(crate) progress: Progress<ConfigRepoStatus>,
     /// Where webhooks go, if they do; not known before the Secret was read.
     webhook_path: Option<Option<String>>,
     /// When that was.

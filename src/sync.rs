@@ -56,6 +56,7 @@ use crate::failure::Failure;
 use crate::finalizing::finalize;
 use crate::object::{Manifest, ObjectKey};
 use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, identity, owner, view};
+use crate::quarantine::caught;
 use crate::referring::{self, References};
 use crate::rendering::{self, Rendering};
 use crate::revision::Revision;
@@ -73,7 +74,7 @@ const BLIND: Duration = Duration::from_secs(5);
 /// What is remembered of a GitSync.
 #[derive(Clone, Default)]
 pub struct Remembered {
-    progress: Progress<GitSyncStatus>,
+    pub(crate) progress: Progress<GitSyncStatus>,
     rendering: Option<Arc<Rendering>>,
     references: References,
     pub(crate) inventory: Option<Inventory>,
@@ -345,7 +346,10 @@ impl Run<'_> {
         let head = &grounded.revision;
         let outside = referring::outside(self.context, self.sync, &mut self.memory.references).await;
         let rendered = match &outside {
-            Ok(outside) => rendering::render(self.context, self.sync, grounded, head, fresh, outside).await,
+            Ok(outside) => {
+                let rendered = rendering::render(self.context, self.sync, grounded, head, fresh, outside);
+                caught(rendered).await.and_then(|rendered| rendered)
+            }
             Err(failure) => Err(failure.clone()),
         };
         let failure = match rendered {
@@ -471,6 +475,7 @@ fn failed_reason(reason: &str) -> Reason {
         Reason::DependencyCycle,
         Reason::ClusterUnavailable,
         Reason::InvalidSpec,
+        Reason::InternalError,
     ];
     known.into_iter().find(|known| known.as_str() == reason).unwrap_or(Reason::ApplyFailed)
 }

@@ -1,5 +1,7 @@
 //! Log lines and counters. The lists of label values are closed, so that no name from outside becomes a time series.
 
+use std::cell::Cell;
+use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -33,6 +35,40 @@ pub fn start(format: LogFormat, filter: &str) {
     }
 }
 
+/// How many panics there were, whoever caught them.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The last one of this thread, in words.
+    static PANICKED: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// From now on a panic is one log line and a count. Its words may hold a part of what was worked on, which may be secret: they are
+/// shown only when they were written into the program.
+pub fn note_panics() {
+    std::panic::set_hook(Box::new(note));
+}
+
+pub(crate) fn note(panic: &PanicHookInfo<'_>) {
+    PANICS.fetch_add(1, Ordering::Relaxed);
+    let words = words(panic);
+    tracing::error!("panicked at {words}");
+    PANICKED.set(Some(words));
+}
+
+/// Where this thread panicked last, and why; to be asked once, by whoever caught it.
+pub fn panicked() -> String {
+    PANICKED.take().unwrap_or_else(|| "an unknown place".to_owned())
+}
+
+fn words(panic: &PanicHookInfo<'_>) -> String {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    match panic.payload().downcast_ref::<&'static str>() {
+        Some(text) => format!("{place}: {}", crate::failure::printable(text, 200)),
+        None => place,
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Run {
     kind: &'static str,
@@ -61,6 +97,7 @@ pub struct Metrics {
     registry_requests: Counter<u64, AtomicU64>,
     leader: Gauge,
     suspended: Family<Of, Gauge>,
+    panics: Counter<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -82,7 +119,22 @@ impl Default for Metrics {
         registry.register("leader", "Whether this replica is the one that works", leader.clone());
         let suspended = Family::default();
         registry.register("suspended", "Objects that stand still as spec.suspend asks, by kind", suspended.clone());
-        Self { suspended, webhooks, registry_requests, leader, registry, runs, pushes, applies, corrections, prunes }
+        let panics = Counter::default();
+        let help = "Panics: each is a bug, and the failure of the one object that was worked on";
+        registry.register("panics", help, panics.clone());
+        Self {
+            panics,
+            suspended,
+            webhooks,
+            registry_requests,
+            leader,
+            registry,
+            runs,
+            pushes,
+            applies,
+            corrections,
+            prunes,
+        }
     }
 }
 
@@ -135,6 +187,7 @@ impl Metrics {
             self.webhooks.get_or_create(&Heard { outcome }).inner().store(count, Ordering::Relaxed);
         }
         self.registry_requests.inner().store(registry_requests, Ordering::Relaxed);
+        self.panics.inner().store(PANICS.load(Ordering::Relaxed), Ordering::Relaxed);
         for (kind, count) in suspended {
             self.suspended.get_or_create(&Of { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }

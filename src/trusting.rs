@@ -7,8 +7,9 @@ use crate::api::condition::Reason;
 use crate::api::config_repo::{VerificationStatus, VerifySpec};
 use crate::clock;
 use crate::context::{Context, Grounded};
-use crate::failure::{Answer, Failure, printable};
+use crate::failure::{Failure, printable};
 use crate::git::{self, Keyring, Mirror, Reach, Target};
+use crate::quarantine::caught_aside;
 use crate::revision::{CommitId, Revision};
 use crate::source::verify::{self, Checks, Suspect};
 use crate::source::{failure, secret_failure, signed};
@@ -67,9 +68,7 @@ impl Trust {
             now: clock::now().wall.timestamp(),
         };
         let (mode, since) = (self.spec.mode, checks.since.clone());
-        let judged = tokio::task::spawn_blocking(move || job.run(&checks)).await;
-        let judged = judged.map_err(|error| broken_off(&error))?;
-        match judged {
+        match caught_aside(move || job.run(&checks)).await? {
             Ok((key, tag_key)) => Ok(VerificationStatus { mode, commit: commit.clone(), key, tag_key }),
             Err(Refused::Git(error)) => Err(failure(&error, &remote.url)),
             Err(Refused::Suspect(suspect, flaw)) => {
@@ -87,19 +86,10 @@ impl Trust {
     async fn ring(&self, context: &Context, namespace: &str) -> Result<Arc<Keyring>, Failure> {
         let name = &self.spec.secret_ref.name;
         let data = context.cluster.secret(namespace, name).await.map_err(|error| secret_failure(&error))?;
-        let read = tokio::task::spawn_blocking(move || Keyring::read(&data)).await;
-        let read = read.map_err(|error| broken_off(&error))?;
+        let read = caught_aside(move || Keyring::read(&data)).await?;
         let invalid =
             |reason| Failure::user(Reason::InvalidSecret, format!("spec.verify: Secret {namespace}/{name}: {reason}"));
         read.map(Arc::new).map_err(invalid)
-    }
-}
-
-fn broken_off(error: &tokio::task::JoinError) -> Failure {
-    Failure {
-        answer: Answer::Bug,
-        reason: Reason::InternalError,
-        message: format!("verifying signatures broke off: {error}"),
     }
 }
 

@@ -48,7 +48,7 @@ use status::Outcome;
 /// What is remembered of an ImageUpdate.
 #[derive(Clone, Default)]
 pub struct Remembered {
-    progress: Progress<ImageUpdateStatus>,
+    pub(crate) progress: Progress<ImageUpdateStatus>,
     /// What was compared last.
     compared: Option<Arc<Compared>>,
     /// What failed last, and when it is to be tried again.

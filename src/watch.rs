@@ -43,7 +43,7 @@ const LOGIN_LIFE: Duration = Duration::from_secs(600);
 /// What is remembered of an ImagePolicy.
 #[derive(Clone, Default)]
 pub struct Remembered {
-    progress: Progress<ImagePolicyStatus>,
+    pub(crate) progress: Progress<ImagePolicyStatus>,
     /// The object's version after its status was written last.
     version: Option<u64>,
     /// What its Secrets held, and when they were read.

@@ -1,7 +1,7 @@
 //! Which kinds the server knows, under which resource name, and whether they live in namespaces.
 
 use std::collections::HashMap;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kube::Client;
 use kube::core::GroupVersion;
@@ -43,7 +43,15 @@ impl Kinds {
 
     /// What is known already of a kind.
     pub fn known(&self, gvk: &Gvk) -> Option<Kind> {
-        self.known.read().ok()?.get(gvk).cloned()
+        self.read().get(gvk).cloned()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<Gvk, Kind>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Gvk, Kind>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A kind; asks the server for its group and version when it is not known yet.
@@ -73,12 +81,11 @@ impl Kinds {
             Ok(Err(error)) => return Err(Error::from_kube(error, &Identity::Controller, "the API group")),
             Err(_) => return Err(Error::Unavailable("no answer to a discovery request".to_owned())),
         };
-        if let Ok(mut known) = self.known.write() {
-            for (resource, capabilities) in group.versioned_resources(&gvk.version) {
-                let is_namespaced = capabilities.scope == Scope::Namespaced;
-                let gvk = Gvk { group: gvk.group.clone(), version: gvk.version.clone(), kind: resource.kind.clone() };
-                known.insert(gvk, Kind { resource, is_namespaced });
-            }
+        let mut known = self.write();
+        for (resource, capabilities) in group.versioned_resources(&gvk.version) {
+            let is_namespaced = capabilities.scope == Scope::Namespaced;
+            let gvk = Gvk { group: gvk.group.clone(), version: gvk.version.clone(), kind: resource.kind.clone() };
+            known.insert(gvk, Kind { resource, is_namespaced });
         }
         Ok(())
     }
@@ -114,8 +121,6 @@ impl Kinds {
 
     /// Forgets a group, whose definitions changed.
     pub fn forget(&self, group: &str) {
-        if let Ok(mut known) = self.known.write() {
-            known.retain(|gvk, _| gvk.group != group);
-        }
+        self.write().retain(|gvk, _| gvk.group != group);
     }
 }

@@ -60,7 +60,7 @@ impl Cluster {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let what = manifest.key.to_string();
         let live = self.within(&what, api.patch(&manifest.key.name, &params, &Patch::Apply(&manifest.body))).await;
-        let live = live.map_err(|error| missing_namespace(error, &kind, manifest))?;
+        let live = live.map_err(|error| missing_namespace(self.unserved(error, &manifest.gvk), &kind, manifest))?;
         serde_json::to_value(live).map_err(|error| Error::Unavailable(error.to_string()))
     }
 
@@ -79,8 +79,15 @@ impl Cluster {
         match self.within(&what, api.create(&params, &object)).await {
             Ok(live) => serde_json::to_value(live).map(Some).map_err(|error| Error::Unavailable(error.to_string())),
             Err(Error::Refused { code: 409, message }) if message.contains("already exists") => Ok(None),
-            Err(error) => Err(missing_namespace(error, &kind, manifest)),
+            Err(error) => Err(missing_namespace(self.unserved(error, &manifest.gvk), &kind, manifest)),
         }
+    }
+
+    /// A kind that went after it was asked for: it is asked for anew from now on.
+    fn unserved(&self, error: Error, gvk: &Gvk) -> Error {
+        let Error::Unserved = error else { return error };
+        self.kinds.forget(&gvk.group);
+        Error::UnknownKind { api_version: gvk.api_version(), kind: gvk.kind.clone() }
     }
 
     /// Asks whether an object like this would be taken if it were new; nothing is made.
@@ -143,7 +150,7 @@ impl Cluster {
         };
         let _permit = self.writes.acquire().await;
         match self.within(&key.to_string(), self.api(&kind, &key.namespace).delete(&key.name, &params)).await {
-            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Ok(_) | Err(Error::NotFound(_) | Error::Unserved) => Ok(()),
             Err(error) => Err(error),
         }
     }

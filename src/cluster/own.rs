@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{Cluster, Error};
 use crate::api::FIELD_MANAGER;
+use crate::api::condition::Condition;
 
 /// An object's version, of which a later one is greater (Kubernetes' API concepts, "Resource versions").
 pub fn version<K: Resource>(object: &K) -> Option<u64> {
@@ -40,6 +42,24 @@ impl Cluster {
         Ok(version(&written))
     }
 
+    /// Replaces the conditions of an object that itself can't be read.
+    ///
+    /// # Errors
+    /// When the server can't be asked or refuses.
+    pub async fn write_conditions<K>(
+        &self,
+        (namespace, name): (&str, &str),
+        conditions: &[Condition],
+    ) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + 'static,
+    {
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), namespace);
+        let patch = serde_json::json!({ "status": { "conditions": conditions } });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        self.within(name, api.patch_status(name, &params, &Patch::Merge(&patch))).await.map(|_| ())
+    }
+
     /// Replaces the object's finalizers, and sets one annotation beside them; not on another object that has its name by now.
     ///
     /// # Errors
@@ -60,7 +80,7 @@ impl Cluster {
         }
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match self.within(&name, api.patch(&name, &params, &Patch::Merge(&patch))).await {
-            Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+            Ok(_) | Err(Error::NotFound(_) | Error::Unserved) => Ok(()),
             Err(error) => Err(error),
         }
     }

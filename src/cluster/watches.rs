@@ -2,20 +2,28 @@
 //! An object flows past as a value; whoever listens keeps what it needs.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use kube::Api;
 use kube::api::DynamicObject;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::{Cluster, Error, Identity};
 use crate::api::OWNER_NAME;
 use crate::object::Gvk;
+
+/// The longest wait of a watch that the server can't be asked for.
+pub const SOON: Duration = Duration::from_secs(2);
+/// The longest wait of a watch that the server refuses.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What one watch looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,7 +114,7 @@ impl Watches {
         let (sender, receiver) = watch::channel(WatchState::Starting);
         let stop = Arc::new(tokio::sync::Notify::new());
         let mut running = self.lock();
-        if let Some(other) = running.get(key) {
+        if let Some(other) = running.get(key).filter(|other| other.state.has_changed().is_ok()) {
             return Ok(other.state.clone());
         }
         running.insert(key.clone(), Running { state: receiver.clone(), stop: stop.clone() });
@@ -124,7 +132,9 @@ impl Watches {
 
     /// How a watch stands, if it runs.
     pub fn state(&self, key: &WatchKey) -> Option<watch::Receiver<WatchState>> {
-        self.lock().get(key).map(|running| running.state.clone())
+        let state = self.lock().get(key).map(|running| running.state.clone());
+        // One that ended sees nothing any more, so it does not count.
+        state.filter(|state| state.has_changed().is_ok())
     }
 
     /// Ends a watch.
@@ -146,13 +156,16 @@ async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, stat
         Some(one) => config.fields(&format!("metadata.name={}", one.name)),
         None => config,
     };
-    let mut events = pin!(watcher(api, config).backoff(watcher::DefaultBackoff::default()));
+    let mut events = pin!(watcher(api, config));
+    let mut failures = 0;
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
+                failures = 0;
                 let (seen, is_synced) = seen(event, &key.gvk);
                 if let Some(seen) = seen {
-                    listener(&key, seen);
+                    // An object that breaks who listens is not seen; all others are.
+                    let _ = catch_unwind(AssertUnwindSafe(|| listener(&key, seen)));
                 }
                 if is_synced {
                     state.send_if_modified(|state| std::mem::replace(state, WatchState::Synced) != WatchState::Synced);
@@ -168,8 +181,29 @@ async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, stat
                         && std::mem::replace(state, WatchState::Failed(text.clone()))
                             != WatchState::Failed(text.clone())
                 });
+                failures += 1;
+                tokio::time::sleep(wait(&key, failures, is_answer(&error))).await;
             }
         }
+    }
+}
+
+/// How long a watch waits after so many failures in a row. Who can't reach the server asks again soon, so that all is seen at once when
+/// it is back; who got an answer asks ever more rarely. Each has its own time, so that they don't all come at once.
+fn wait(key: &WatchKey, failures: u32, is_answer: bool) -> Duration {
+    let longest = if is_answer { LONGEST } else { SOON };
+    let mut hash = DefaultHasher::new();
+    (key, failures).hash(&mut hash);
+    let wait = Duration::from_millis(400 << failures.min(7)).min(longest);
+    wait / 2 + wait / 2 * u32::from(hash.finish().to_le_bytes()[0]) / 255
+}
+
+/// Whether the server said no, and not the network.
+fn is_answer(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => matches!(error, kube::Error::Api(_)),
+        WatchError(_) | NoResourceVersion => true,
     }
 }
 
@@ -199,5 +233,28 @@ fn seen(event: watcher::Event<DynamicObject>, gvk: &Gvk) -> (Option<Seen>, bool)
         Event::InitDone => (Some(Seen::Listed), true),
         Event::Apply(object) => (value(object).map(Seen::Object), true),
         Event::Delete(object) => (value(object).map(Seen::Gone), true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_is_back_soon_and_asks_rarely_for_what_is_refused() {
+        let key = |namespace: &str| WatchKey {
+            identity: Identity::Controller,
+            gvk: Gvk::new("v1", "ConfigMap"),
+            namespace: Some(namespace.to_owned()),
+            is_owned: true,
+            one: None,
+        };
+        for (failures, shortest, longest) in [(1, 400, 800), (2, 800, 1600), (3, 1000, 2000), (100, 1000, 2000)] {
+            let wait = wait(&key("a"), failures, false).as_millis();
+            assert!((shortest..=longest).contains(&wait), "{failures}: {wait}");
+        }
+        assert!(wait(&key("a"), 100, true) >= LONGEST / 2);
+        let waits: Vec<Duration> = ["a", "b", "c", "d"].map(|namespace| wait(&key(namespace), 9, false)).to_vec();
+        assert!(waits.iter().any(|wait| *wait != waits[0]), "each has its own: {waits:?}");
     }
 }

@@ -43,10 +43,14 @@ async fn server(kind: WebhookType, connection: Duration, body: Duration) -> Serv
     hooks.set("uid", Hook { path: path.clone(), sender: kind.into(), secret, subject, audience, wake });
     let readiness = Readiness::default();
     readiness.works();
-    let routes = routes(readiness, Arc::new(|| "metrics\n".to_owned()), hooks.clone());
+    let routes = routes(pages(readiness, None), hooks.clone());
     let listener = listen::Impatient::new(listener, connection);
     tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
     Server { address, hooks, path, woken }
+}
+
+fn pages(readiness: Readiness, stuck: Option<&'static str>) -> Pages {
+    Pages { readiness, stuck: Arc::new(move || stuck.map(str::to_owned)), metrics: Arc::new(|| "metrics\n".to_owned()) }
 }
 
 impl Server {
@@ -227,5 +231,23 @@ fn strangers_do_not_keep_out_who_knows_a_path() {
             check_status(std::str::from_utf8(&answer[..length]).unwrap(), 200);
         }
         assert_eq!(server.hooks.rung("app"), 65);
+    });
+}
+
+#[test]
+fn liveness_tells_what_stands_still_from_what_waits() {
+    run(async {
+        for (stuck, code) in [(None, 200), (Some("GitSync web/apps has not moved for 960 s"), 503)] {
+            let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let hooks = Hooks::with_patience("http://127.0.0.1:9/", hooks::PATIENCE);
+            // Neither ready nor leading: that is no reason to start anew.
+            tokio::spawn(serve(listener, pages(Readiness::default(), stuck), hooks));
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+            let answer = rest(stream).await;
+            check_status(&answer, code);
+            assert!(!answer.contains("web/apps"), "{answer}");
+        }
     });
 }

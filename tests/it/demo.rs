@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::support::cluster::client_of;
 use crate::support::git::{GitServer, Repo};
 use crate::support::registry::Registry;
-use crate::support::tagboat::{Launch, Tagboat};
+use crate::support::tagboat::{BINARY, Launch, Tagboat};
 use crate::support::wait::{eventually, wait_for};
 use crate::support::world::{apply_yaml, make_namespace};
 use crate::support::{bounded, checkout, cluster, git, guard, registry, runtime, tail};
@@ -122,6 +122,7 @@ impl Scene {
         apply_yaml(&client, &namespace, &objects).await;
 
         let launch = Launch {
+            binary: BINARY.into(),
             largest_file: None,
             kubeconfig: kubeconfig.clone(),
             namespace: Some(namespace.clone()),

@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial("kustomizations: an overlay and its base elsewhere", an_overlay_and_its_base_elsewhere),
         trial("kustomizations: a broken one is told", a_broken_one_is_told),
         trial("kustomizations: a remote base is refused", a_remote_base_is_refused),
+        trial("kustomizations: nothing of anybody else's is run", nothing_of_others_is_run),
         trial("rendering: broken files leave the cluster as it is", broken_files_leave_the_cluster_as_it_is),
         trial("rendering: an empty folder prunes nothing", an_empty_folder_prunes_nothing),
         trial("rendering: a path that is not there", a_path_that_is_not_there),
@@ -129,6 +130,43 @@ async fn a_remote_base_is_refused(world: World) {
         );
     }
     exists::<ConfigMap>(&world, "a", false).await;
+}
+
+async fn nothing_of_others_is_run(world: World) {
+    let mark = world.namespace.clone();
+    let script = format!("#!/bin/sh\ntouch /tmp/{mark}\n");
+    let function = |how: &str| {
+        format!(
+            "apiVersion: example.com/v1\nkind: Evil\nmetadata:\n  name: x\n  annotations:\n    config.kubernetes.io/function: |\n      {how}\n"
+        )
+    };
+    let exec = function("exec: {path: ./run.sh}");
+    let container = function("container: {image: example.com/run:1}");
+    let plugin = "apiVersion: someteam.example.com/v1\nkind: SedTransformer\nmetadata: {name: x}\n".to_owned();
+    let chart = "helmCharts: [{name: web, repo: 'https://charts.example.com', version: 1.0.0}]\n";
+    let repo = fleet(&world, &[("apps/app.yaml", &config_map("a", "x")), ("apps/run.sh", &script)]).await;
+    git_sync(&world, "path: apps").await;
+    let _tagboat = world.tagboat().await;
+    synced(&world, "apps", &repo.head()).await;
+    let cases = [
+        ("resources: [app.yaml]\ngenerators: [evil.yaml]\n", &exec),
+        ("resources: [app.yaml]\ngenerators: [evil.yaml]\n", &container),
+        ("resources: [app.yaml]\ntransformers: [evil.yaml]\n", &plugin),
+        (chart, &plugin),
+    ];
+    for (kustomization, evil) in cases {
+        let files = [("apps/kustomization.yaml", kustomization), ("apps/evil.yaml", evil)];
+        let commit = repo.commit(&files, "something to run");
+        let failed = wait_for(&world.api::<GitSync>(), "apps", "refused", SOON, |sync| {
+            let tried = sync?.status.as_ref()?.last_attempted_revision.as_ref()?.to_string();
+            tried.ends_with(&commit).then(|| sync.cloned())?
+        })
+        .await;
+        println!("{}", message(&failed));
+        fails(&world, "apps", Reason::RenderFailed, &[]).await;
+    }
+    assert!(!std::path::Path::new("/tmp").join(&mark).exists(), "it was run");
+    exists::<ConfigMap>(&world, "a", true).await;
 }
 
 async fn broken_files_leave_the_cluster_as_it_is(world: World) {

@@ -47,6 +47,7 @@ mod private;
 mod proposals;
 mod races;
 mod refs;
+mod refused;
 mod registries;
 mod reliability;
 mod rivals;
@@ -61,6 +62,7 @@ mod tenants;
 mod transports;
 mod told;
 mod treatments;
+mod upgrades;
 mod variables;
 mod verifying;
 mod windowed;
@@ -141,6 +143,8 @@ fn run_tests() -> ExitCode {
         tenants::trials(),
         installing::trials(),
         outages::trials(),
+        refused::trials(),
+        upgrades::trials(),
         leaders::trials(),
         transports::trials(),
     ];

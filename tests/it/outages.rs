@@ -8,11 +8,12 @@ use kube::api::DeleteParams;
 use libtest_mimic::Trial;
 use serde_json::json;
 use tagboat::api::condition::Reason;
-use tagboat::api::{ConfigRepo, GitSync};
+use tagboat::api::{ConfigRepo, GitSync, ImageUpdate};
 
 use crate::objects::*;
 use crate::setup::*;
-use crate::support::tagboat::Tagboat;
+use crate::support::cluster::{CONTROLLER, Cluster};
+use crate::support::tagboat::{Launch, Tagboat};
 use crate::support::trial;
 use crate::support::wait::{eventually, wait_for};
 use crate::support::world::World;
@@ -23,6 +24,9 @@ pub fn trials() -> Vec<Trial> {
         trial("health: not healthy in time", not_healthy_in_time),
         trial("health: containers that crash", containers_that_crash),
         trial("outages: the API server stands still", the_api_server_stands_still),
+        trial("outages: etcd forgets what a watch missed", etcd_forgets_what_a_watch_missed),
+        trial("outages: a choice is pushed while the API server stands still", a_choice_is_pushed_meanwhile),
+        trial("outages: alive while idle and while nobody answers", alive_while_idle_and_while_nobody_answers),
         trial("outages: Git is down when the controller starts", git_is_down_at_the_start),
         trial("outages: a broken head when the controller starts", a_broken_head_at_the_start),
         trial("outages: a controller that starts again writes nothing", a_controller_that_starts_again_writes_nothing),
@@ -118,6 +122,98 @@ async fn the_api_server_stands_still(world: World) {
     tagboat.get("/livez").await;
 }
 
+/// The API server dies, and when it is back its etcd has no history: every watch has to list anew.
+async fn etcd_forgets_what_a_watch_missed(world: World) {
+    let files = ["a", "b", "c"].map(|name| (format!("{name}.yaml"), config_map(name, "x")));
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let repo = fleet(&world, &files).await;
+    git_sync(&world, "path: ./").await;
+    let mut spare = world.cluster.spare().await;
+    let tagboat = world.run(&Launch { kubeconfig: spare.kubeconfig.clone(), ..world.launch() }).await;
+    synced(&world, "apps", &repo.head()).await;
+
+    let mark = spare.audit.mark();
+    spare.kill().await;
+    edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "y"}})).await;
+    world.api::<ConfigMap>().delete("b", &DeleteParams::default()).await.unwrap();
+    let commit = repo.commit(&[("d.yaml", &config_map("d", "x"))], "while nobody answers");
+    world.cluster.compact().await;
+    let before = repo.requests().len();
+    asked("Git, meanwhile", before + 3, || repo.requests().len()).await;
+    tagboat.get("/livez").await;
+    tagboat.get("/readyz").await;
+    spare.start().await;
+
+    let begin = Instant::now();
+    holds::<ConfigMap>(&world, "a", "/data/greeting", json!("x")).await;
+    exists::<ConfigMap>(&world, "b", true).await;
+    synced(&world, "apps", &commit).await;
+    println!("recovered after {:?}", begin.elapsed());
+    let mut acts = spare.acts(mark);
+    acts.sort();
+    acts.dedup();
+    assert_eq!(acts, ["patch configmaps/a", "patch configmaps/b", "patch configmaps/d"]);
+    let asked = spare.audit.requests(mark).into_iter().filter(|r| r.user == CONTROLLER);
+    let lists = asked.filter(|r| r.verb == "list").count();
+    println!("{lists} lists");
+    assert!(lists <= 20, "no storm: {lists}");
+}
+
+/// The API server goes on, however the test ends.
+struct Still<'a>(&'a Cluster);
+
+impl Drop for Still<'_> {
+    fn drop(&mut self) {
+        self.0.cont();
+    }
+}
+
+async fn a_choice_is_pushed_meanwhile(world: World) {
+    world.push("app", &["1.0.0"]).await;
+    let repo = world.repo("fleet", &[("app.yaml", &marked(&world, "app", "1.0.0"))]);
+    config_repo(&world, &repo).await;
+    image_policy(&world, "app", "app", NEWEST).await;
+    image_update(&world, "batchWindow: 2s").await;
+    let _tagboat = world.tagboat().await;
+    ready::<ImageUpdate>(&world, "fleet", "True", Reason::Succeeded).await;
+    world.push("app", &["1.1.0"]).await;
+    chosen(&world, "app", "1.1.0").await;
+    let still = Still(world.cluster);
+    world.cluster.stop();
+    in_git(&repo, "app.yaml", "1.1.0").await;
+    drop(still);
+    let head = repo.head();
+    wait_for(&world.api::<ImageUpdate>(), "fleet", "told of the push", SOON, |update| {
+        (update?.status.as_ref()?.last_push_commit.as_ref()?.as_str() == head).then_some(())
+    })
+    .await;
+    assert_eq!(robots(&repo.log()).len(), 1);
+}
+
+async fn alive_while_idle_and_while_nobody_answers(world: World) {
+    let repo = fleet(&world, &[("a.yaml", &config_map("a", "x"))]).await;
+    git_sync(&world, "path: ./").await;
+    let mut spare = world.cluster.spare().await;
+    let launch = Launch { kubeconfig: spare.kubeconfig.clone(), ..world.launch() };
+    let lease = ["--leader-election", "--lease-namespace", &world.namespace];
+    let launch = lease.into_iter().fold(launch, |launch, arg| launch.arg(arg));
+    let first = world.run(&launch).await;
+    synced(&world, "apps", &repo.head()).await;
+    let second = world.run(&launch).await;
+    // The one that works has nothing to do, and the other one waits for the Lease.
+    for tagboat in [&first, &second] {
+        assert_eq!(tagboat.get("/livez").await, "ok\n");
+    }
+    spare.kill().await;
+    let log = second.log().len();
+    eventually("it can't ask for the lead", SOON, async || {
+        if second.log()[log..].contains("can't ask for the lead") { Ok(()) } else { Err("not yet") }
+    })
+    .await;
+    assert_eq!(second.get("/livez").await, "ok\n");
+    assert_eq!(second.get("/readyz").await, "ok\n");
+}
+
 async fn git_is_down_at_the_start(world: World) {
     let repo = fleet(&world, &[("a.yaml", &config_map("a", "x"))]).await;
     git_sync(&world, "path: ./").await;
@@ -165,7 +261,7 @@ async fn a_broken_head_at_the_start(world: World) {
 }
 
 /// Waits until every GitSync was looked at so many times in all since the start.
-async fn runs(tagboat: &Tagboat, times: u64) {
+pub async fn runs(tagboat: &Tagboat, times: u64) {
     eventually(&format!("{times} runs"), SOON, async || {
         let text = tagboat.get("/metrics").await;
         let lines =

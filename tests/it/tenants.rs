@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("tenants: a service account's rights are used", a_service_accounts_rights_are_used),
         trial("tenants: without rights, and with rights granted later", rights_granted_later),
+        trial("tenants: rights that are taken and given back", rights_taken_and_given_back),
         trial("tenants: a denied namespace stops no other one", a_denied_namespace_stops_no_other_one),
         trial("tenants: one waits for another", one_waits_for_another),
         trial("tenants: a circle is told", a_circle_is_told),
@@ -112,6 +113,44 @@ async fn rights_granted_later(world: World) {
     synced(&world, "apps", &repo.head()).await;
     edit::<ConfigMap>(&world, "a", "kubectl-edit", json!({"data": {"greeting": "y"}})).await;
     holds::<ConfigMap>(&world, "a", "/data/greeting", json!("x")).await;
+}
+
+async fn rights_taken_and_given_back(world: World) {
+    deployer(&world).await;
+    rights(&world, &world.namespace).await;
+    let repo = fleet(&world, &[("a.yaml", &config_map("a", "x")), ("old.yaml", &config_map("old", "x"))]).await;
+    git_sync(&world, "path: ./, serviceAccountName: deployer").await;
+    let tagboat = world.tagboat().await;
+    synced(&world, "apps", &repo.head()).await;
+    let mark = world.cluster.audit().mark();
+    let kubectl = |args: &[&str]| {
+        let done = world.cluster.kubectl("admin").args(args).args(["-n", &world.namespace]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    kubectl(&["delete", "rolebinding", "deployer"]);
+    let may = async || {
+        let mut kubectl = world.cluster.kubectl("admin");
+        let account = format!("system:serviceaccount:{}:deployer", world.namespace);
+        kubectl.args(["auth", "can-i", "patch", "configmaps", "-n", &world.namespace, "--as", &account]);
+        if kubectl.output().unwrap().status.success() { Err("it still may") } else { Ok(()) }
+    };
+    crate::support::wait::eventually("the rights are gone", SOON, may).await;
+    let files = [("b.yaml", &*config_map("b", "x"))];
+    repo.remove(&["old.yaml"], "old is not needed");
+    let commit = repo.commit(&files, "one more");
+    let place = format!("ConfigMap/{}/b", world.namespace);
+    let failed = fails(&world, "apps", Reason::AccessDenied, &["deployer", "configmaps"]).await;
+    println!("{}", message(&failed));
+    assert!(message(&failed).contains(&place) || message(&failed).contains("can't watch"), "{}", message(&failed));
+    exists::<ConfigMap>(&world, "old", true).await;
+    assert!(acts(&world, mark).iter().all(|act| !act.starts_with("delete")), "{:?}", acts(&world, mark));
+    tagboat.get("/livez").await;
+
+    rights(&world, &world.namespace).await;
+    request::<GitSync>(&world, "apps", "now").await;
+    synced(&world, "apps", &commit).await;
+    exists::<ConfigMap>(&world, "old", false).await;
+    exists::<ConfigMap>(&world, "b", true).await;
 }
 
 async fn exists_within(world: &World, name: &str, deadline: Duration) {

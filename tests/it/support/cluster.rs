@@ -2,6 +2,7 @@
 //! `-broken` crash-loops, every other one is ready at once.
 
 pub mod audit;
+pub mod spare;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,7 @@ const PROGRAMS: [&str; 3] = ["system:kube-controller-manager", "system:kube-sche
 /// See the module.
 pub struct Cluster {
     folder: PathBuf,
+    etcd_port: u16,
     url: String,
     client: Client,
     audit: AuditLog,
@@ -80,7 +82,7 @@ impl Cluster {
             start_with_kubeconfig(&folder, "kube-scheduler", PROGRAMS[1], scheduler_port, |_| {})?,
             start_kwok(&folder, kwok_port)?,
         ];
-        let cluster = Self { folder, url, client, audit, api_server, others };
+        let cluster = Self { folder, etcd_port, url, client, audit, api_server, others };
         cluster.install_definitions()?;
         cluster.install()?;
         cluster.add_node().await?;

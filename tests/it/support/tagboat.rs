@@ -18,6 +18,8 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_tagboat");
 /// How to run the controller. Clone it to run it again with the same data.
 #[derive(Debug, Clone)]
 pub struct Launch {
+    /// The program: the one that was built, or another version of it.
+    pub binary: PathBuf,
     /// As whom, and where.
     pub kubeconfig: PathBuf,
     /// Which namespace to serve; all when absent.
@@ -59,11 +61,11 @@ impl Launch {
         let [port] = free_ports();
         let listen = format!("127.0.0.1:{port}");
         let mut command = match self.largest_file {
-            None => Command::new(BINARY),
+            None => Command::new(&self.binary),
             Some(blocks) => {
                 let mut shell = Command::new("sh");
                 let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
-                shell.args(["-c", &script, BINARY]);
+                shell.args(["-c", &script]).arg(&self.binary);
                 shell
             }
         };

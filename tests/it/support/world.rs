@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use super::git::{GitServer, Repo};
 use super::registry::{Registry, docker_config};
-use super::tagboat::{Launch, Tagboat};
+use super::tagboat::{BINARY, Launch, Tagboat};
 use super::wait::eventually;
 use super::{guard, next_number, tail};
 
@@ -107,6 +107,7 @@ impl World {
     pub fn launch(&self) -> Launch {
         let data_dir = guard::folder().join(format!("{}-data-{}", self.namespace, next_number()));
         Launch {
+            binary: BINARY.into(),
             kubeconfig: self.cluster.kubeconfig("tagboat"),
             namespace: Some(self.namespace.clone()),
             data_dir,
