@@ -19,6 +19,7 @@ use crate::http::hooks::Hooks;
 use crate::pushing::Queues;
 use crate::registry::Registry;
 use crate::registry::cloud::Cloud;
+use crate::remotes::{self, Remotes};
 use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
@@ -64,6 +65,8 @@ pub struct Context {
     pub started: watch::Receiver<bool>,
     /// How flows wake each other.
     pub wakes: Wakes,
+    /// The clusters of kubeconfigs.
+    pub remotes: Arc<Remotes>,
     /// The watches of applied objects.
     pub watches: Watches,
     /// What those watches saw.
@@ -153,6 +156,7 @@ impl Context {
         self.updates.retain(&uids(&self.stores.image_updates));
         self.syncs.retain(&uids(&self.stores.git_syncs));
         self.repos.retain(&repos);
+        remotes::forget_the_gone(self);
     }
 
     /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.

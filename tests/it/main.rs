@@ -48,6 +48,7 @@ mod proposals;
 mod races;
 mod refs;
 mod registries;
+mod remotes;
 mod reliability;
 mod rivals;
 mod sealed;
@@ -139,6 +140,7 @@ fn run_tests() -> ExitCode {
         sealed::trials(),
         overlays::trials(),
         tenants::trials(),
+        remotes::trials(),
         installing::trials(),
         outages::trials(),
         leaders::trials(),
