@@ -145,7 +145,9 @@ fn object(sync: &GitSync, status: &GitSyncStatus) -> Value {
 pub(crate) fn wake_dependants(context: &Context, sync: &GitSync, before: &GitSyncStatus, status: &GitSyncStatus) {
     let own = owner(sync);
     let is_news = crate::sync::is_ready(before) != crate::sync::is_ready(status)
-        || before.last_applied_revision != status.last_applied_revision;
+        || before.last_applied_revision != status.last_applied_revision
+        // Another spec may grant another access.
+        || before.observed_generation != status.observed_generation;
     if before == status {
         return;
     }

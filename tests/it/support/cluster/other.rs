@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tagboat::api::{ConfigRepo, GitSync};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,7 +20,9 @@ use tokio::sync::watch;
 use super::audit::AuditLog;
 use super::{READY, client_of, http_get, start_api_server, start_etcd, token, write_kubeconfig};
 use crate::support::process::Process;
-use crate::support::{free_ports, guard};
+use crate::support::wait::eventually;
+use crate::support::world::apply_yaml;
+use crate::support::{checkout, free_ports, guard};
 
 /// The test itself, and two whom a kubeconfig may name; all may do everything.
 const USERS: [&str; 3] = ["admin", "first", "second"];
@@ -72,6 +75,24 @@ impl Other {
     /// Who asked its API server for what.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    /// A kubeconfig file of `admin`.
+    pub fn admin(&self) -> PathBuf {
+        self.folder.join(format!("{}.kubeconfig", USERS[0]))
+    }
+
+    /// The product's kinds, for a controller that works here.
+    pub async fn install_definitions(&self) {
+        for file in std::fs::read_dir(checkout("crds")).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            apply_yaml(&self.client, "default", &text).await;
+        }
+        let lists = || async {
+            Api::<ConfigRepo>::all(self.client()).list(&Default::default()).await?;
+            Api::<GitSync>::all(self.client()).list(&Default::default()).await
+        };
+        eventually("the kinds are served", READY, lists).await;
     }
 
     /// A namespace of it.
