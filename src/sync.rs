@@ -478,27 +478,10 @@ async fn tell(sync: &GitSync, context: &Context, before: &GitSyncStatus, status:
         "True" if before.last_applied_revision != status.last_applied_revision => (Severity::Normal, Reason::Applied),
         "True" if was.is_none_or(|was| was.status != "True") => (Severity::Normal, Reason::Applied),
         "Unknown" if ready.reason == Reason::WaitingForWindow.as_str() => (Severity::Normal, Reason::WaitingForWindow),
-        "False" => (Severity::Warning, failed_reason(&ready.reason)),
+        "False" => (Severity::Warning, Reason::named(&ready.reason).unwrap_or(Reason::ApplyFailed)),
         _ => return,
     };
     if is_news {
         let _ = context.cluster.publish(sync, severity, reason, &ready.message, clock::now().wall).await;
     }
-}
-
-fn failed_reason(reason: &str) -> Reason {
-    let known = [
-        Reason::RenderFailed,
-        Reason::HealthCheckFailed,
-        Reason::PruneFailed,
-        Reason::PruneUnconfirmed,
-        Reason::HookFailed,
-        Reason::AccessDenied,
-        Reason::DependencyNotReady,
-        Reason::DependencyCycle,
-        Reason::ClusterUnavailable,
-        Reason::InvalidSpec,
-        Reason::InvalidSecret,
-    ];
-    known.into_iter().find(|known| known.as_str() == reason).unwrap_or(Reason::ApplyFailed)
 }

@@ -238,7 +238,8 @@ async fn a_cluster_that_does_not_answer(world: World) {
     let (other, there) = other(&world).await;
     let gate: Gate = other.gate().await;
     kubeconfig(&world, &other.kubeconfig("first", Some(&gate))).await;
-    let repo = fleet_of(&world, &[("far/a.yaml", config_map("a", "x")), ("near/n.yaml", config_map("n", "x"))]).await;
+    let repo =
+        fleet_of(&world, &[("far/a.yaml", config_map("a", "one")), ("near/map.yaml", config_map("near", "one"))]).await;
     for name in ["far-1", "far-2", "far-3"] {
         // Each has objects of its own.
         let spec = format!("path: far, nameSuffix: -{name}, targetNamespace: {}, {THERE}", world.namespace);
@@ -252,8 +253,9 @@ async fn a_cluster_that_does_not_answer(world: World) {
 
     gate.close();
     let begin = Instant::now();
-    let commit = repo.commit(&[("far/a.yaml", &config_map("a", "y")), ("near/n.yaml", &config_map("n", "y"))], "both");
-    holds::<ConfigMap>(&world, "n", "/data/greeting", json!("y")).await;
+    let commit =
+        repo.commit(&[("far/a.yaml", &config_map("a", "two")), ("near/map.yaml", &config_map("near", "two"))], "both");
+    holds::<ConfigMap>(&world, "near", "/data/greeting", json!("two")).await;
     println!("near after {:?}", begin.elapsed());
     assert!(begin.elapsed() < Duration::from_secs(5), "it does not wait for the other cluster: {:?}", begin.elapsed());
     for name in ["far-1", "far-2", "far-3"] {
@@ -265,7 +267,7 @@ async fn a_cluster_that_does_not_answer(world: World) {
         synced(&world, name, &commit).await;
     }
     println!("all after {:?}", begin.elapsed());
-    holds::<ConfigMap>(&there, "a-far-1", "/data/greeting", json!("y")).await;
+    holds::<ConfigMap>(&there, "a-far-1", "/data/greeting", json!("two")).await;
 }
 
 async fn another_cluster_than_before(world: World) {

@@ -132,7 +132,10 @@ fn what_is_not_safe_or_not_there_is_refused() {
         (json!({"token": "canary token"}), vec!["token is no token"]),
         (json!({"username": "canary"}), vec!["it has no credentials"]),
         (json!({"client-key-data": "Y2FuYXJ5"}), vec!["belong together"]),
-        (json!({"client-key-data": "Y2FuYXJ5", "client-certificate-data": "Y2FuYXJ5"}), vec!["private key is no"]),
+        (
+            json!({"client-key-data": "Y2FuYXJ5", "client-certificate-data": "Y2FuYXJ5"}),
+            vec!["holds no certificate in PEM"],
+        ),
     ];
     for (user, expected) in users {
         refused(&config(&cluster(), &user), &expected);
