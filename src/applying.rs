@@ -314,6 +314,7 @@ impl Applying<'_> {
         };
         let Some(entry) = self.context.table.get(&view(watch), key) else { return Ok(()) };
         self.cluster.delete(gvk, key, &entry.observed.uid).await?;
+        self.context.table.leaves(key, &entry.observed.uid);
         self.context.metrics.pruned();
         let note = format!("pruned {key}: {}", action.reason);
         tracing::info!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");

@@ -162,6 +162,7 @@ async fn delete_all(
         left.extend(ours.is_some().then(|| key.to_string()));
         if let Some(entry) = ours.filter(|entry| !entry.observed.deleting) {
             cluster.delete(gvk, &key, &entry.observed.uid).await.map_err(|error| cluster_failure(&error))?;
+            context.table.leaves(&key, &entry.observed.uid);
             gone.push(key.to_string());
         }
     }

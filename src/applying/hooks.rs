@@ -191,8 +191,16 @@ impl Applying<'_> {
 pub(crate) async fn sweep(sync: &GitSync, cluster: Option<&Cluster>, swept: &mut Vec<Swept>) {
     let Some(cluster) = cluster.filter(|_| !swept.is_empty()) else { return };
     for (gvk, key, uid) in std::mem::take(swept) {
-        if let Err(error) = cluster.delete(&gvk, &key, &uid).await {
-            tracing::warn!(kind = "GitSync", namespace = sync.namespace(), name = sync.name_any(), "{key}: {error}");
+        match cluster.delete(&gvk, &key, &uid).await {
+            Ok(()) => context.table.leaves(&key, &uid),
+            Err(error) => {
+                tracing::warn!(
+                    kind = "GitSync",
+                    namespace = sync.namespace(),
+                    name = sync.name_any(),
+                    "{key}: {error}"
+                );
+            }
         }
     }
 }

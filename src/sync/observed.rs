@@ -153,6 +153,13 @@ impl Table {
         if is_older { None } else { listing.objects.remove(&key)?.observed.owner }
     }
 
+    /// The server took the deletion of this incarnation of an object. Its watch tells the rest, and until it does nobody asks again.
+    pub fn leaves(&self, key: &ObjectKey, uid: &str) {
+        let mut views = lock(&self.views);
+        let known = views.values_mut().filter_map(|listing| listing.objects.get_mut(key));
+        known.filter(|entry| entry.observed.uid == uid).for_each(|entry| entry.observed.deleting = true);
+    }
+
     /// What is known of one object.
     pub fn get(&self, view: &View, key: &ObjectKey) -> Option<Entry> {
         lock(&self.views).get(view)?.objects.get(key).cloned()
@@ -299,10 +306,16 @@ mod tests {
     #[test]
     fn only_what_matters_wakes_the_owner() {
         let (table, view) = (Table::default(), "configmaps".to_owned());
+        let key =
+            ObjectKey { group: String::new(), kind: "ConfigMap".into(), namespace: "web".into(), name: "a".into() };
         assert_eq!(table.see(&view, &config_map("5", "x")), [owner()]);
         assert!(table.see(&view, &config_map("6", "x")).is_empty(), "only the version moved");
         assert_eq!(table.see(&view, &config_map("7", "y")), [owner()]);
         assert!(table.see(&view, &config_map("6", "x")).is_empty(), "an older version is no news");
+        table.leaves(&key, "another");
+        assert!(!table.get(&view, &key).unwrap().observed.deleting, "another one of its name left");
+        table.leaves(&key, "u1");
+        assert!(table.get(&view, &key).unwrap().observed.deleting, "before the watch has told");
         assert_eq!(table.gone(&view, &config_map("8", "y")), Some(owner()));
         assert_eq!(table.gone(&view, &config_map("8", "y")), None);
     }
