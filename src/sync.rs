@@ -168,7 +168,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
-            sweep(&sync, memory.cluster.as_ref(), &mut memory.swept).await;
+            sweep(&context, (&sync, memory.cluster.as_ref()), &mut memory.swept).await;
         }
         Err(error) => {
             tracing::warn!(kind = "GitSync", name = sync.name_any(), "status not written: {error}");

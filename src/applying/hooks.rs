@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::cluster::{Cluster, Error};
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::object::{Gvk, Manifest, ObjectKey};
 use crate::observing::{cluster_failure, view};
@@ -188,7 +189,7 @@ impl Applying<'_> {
 }
 
 /// Deletes the objects of hooks whose end stands in the status now.
-pub(crate) async fn sweep(sync: &GitSync, cluster: Option<&Cluster>, swept: &mut Vec<Swept>) {
+pub(crate) async fn sweep(context: &Context, (sync, cluster): (&GitSync, Option<&Cluster>), swept: &mut Vec<Swept>) {
     let Some(cluster) = cluster.filter(|_| !swept.is_empty()) else { return };
     for (gvk, key, uid) in std::mem::take(swept) {
         match cluster.delete(&gvk, &key, &uid).await {
