@@ -26,6 +26,9 @@ pub const FINALIZER: &str = "tagboat.dev/gitsync";
 pub const OWNER_NAME: &str = "tagboat.dev/gitsync";
 /// Label of every applied object: the namespace of the GitSync that owns it.
 pub const OWNER_NAMESPACE: &str = "tagboat.dev/gitsync-namespace";
+/// Label of every object that was applied into another cluster: the uid of the GitSync that owns it, since other clusters may have
+/// one of the same name.
+pub const OWNER_UID: &str = "tagboat.dev/gitsync-uid";
 /// Annotation of the four kinds: a changed value reconciles now.
 pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 /// Annotation of an ImageUpdate: a changed value releases what is held. `POLICY[@VALUE]`, or `*` for all policies; what follows a

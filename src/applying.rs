@@ -150,7 +150,7 @@ impl Applying<'_> {
         let mut heirs_of_all = Vec::new();
         if done.failed.is_empty() && done.waiting.is_empty() && may_prune {
             for action in &plan.prune {
-                let heirs = self.context.heirs(self.sync, &action.key);
+                let heirs = self.context.heirs(self.sync, &self.cluster, &action.key);
                 let given_up = if heirs.is_empty() { self.prune(action).await } else { Ok(()) };
                 heirs_of_all.extend(heirs);
                 match given_up {
@@ -244,7 +244,7 @@ impl Applying<'_> {
     fn learn(&self, manifest: &Manifest) {
         if manifest.key.kind == "CustomResourceDefinition" {
             let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
-            self.context.cluster.kinds().forget(group);
+            self.cluster.kinds().forget(group);
         }
     }
 

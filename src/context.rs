@@ -21,6 +21,7 @@ use crate::pushing::Queues;
 use crate::quarantine::Held;
 use crate::registry::Registry;
 use crate::registry::cloud::Cloud;
+use crate::remotes::{self, Remotes};
 use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
@@ -66,6 +67,8 @@ pub struct Context {
     pub started: watch::Receiver<bool>,
     /// How flows wake each other.
     pub wakes: Wakes,
+    /// The clusters of kubeconfigs.
+    pub remotes: Arc<Remotes>,
     /// The watches of applied objects.
     pub watches: Watches,
     /// What those watches saw.
@@ -173,6 +176,7 @@ impl Context {
         self.syncs.retain(&syncs);
         self.repos.retain(&repos);
         self.held.retain(&[policies, repos, updates, syncs].into_iter().flatten().collect());
+        remotes::forget_the_gone(self);
     }
 
     /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.

@@ -8,6 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::api::GitSync;
 use crate::api::condition::Reason;
+use crate::cluster::Cluster;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::git::{self, Kind, Mirror, Reach};
@@ -58,7 +59,9 @@ pub(crate) async fn render(
 ) -> Result<Arc<Rendering>, Failure> {
     let variables = &outside.variables;
     let keys = outside.keys.as_ref().map(Keys::fingerprint).unwrap_or_default();
-    let fingerprint = format!("{}{keys}", variables.fingerprint());
+    // What a chart is told and where kinds live is the cluster's.
+    let fingerprint =
+        format!("{}{keys}{}", variables.fingerprint(), outside.cluster.site().cluster().unwrap_or_default());
     let kept = kept.filter(|kept| kept.outside == fingerprint);
     let overlay = Overlay::of(&sync.spec);
     let reading = Reading::new(grounded.mirror.clone(), revision.commit.clone(), sync.spec.ignore.clone());
@@ -70,7 +73,7 @@ pub(crate) async fn render(
         Read::Fresh(fresh) => *fresh,
     };
     if matches!(input, Input::Chart(..)) {
-        let served = context.cluster.kinds().served().await;
+        let served = outside.cluster.kinds().served().await;
         let served = served.map_err(|error| Failure::retry(Reason::ClusterUnavailable, error.to_string()))?;
         release.know(&served.version, served.api_versions);
     }
@@ -80,7 +83,7 @@ pub(crate) async fn render(
     let secrets = [secrets.unwrap_or_default(), decrypt_inside(&mut made, outside.keys.as_ref())].concat();
     let mask = variables.mask().and(&secrets);
     let rendered = substitute::objects(made, variables);
-    let scopes = scopes(context, &rendered.manifests).await?;
+    let scopes = scopes(&outside.cluster, &rendered.manifests).await?;
     let options = render::Options::of(sync);
     let finished = render::finish(rendered, &options, &|gvk| scopes.get(gvk).copied().unwrap_or(Scope::Namespaced));
     if !finished.problems.is_empty() {
@@ -342,7 +345,7 @@ fn storage(error: &git::Error) -> Failure {
 }
 
 /// Whether the rendered kinds live in namespaces: as the server says, or as a definition among the manifests will.
-async fn scopes(context: &Context, manifests: &[Manifest]) -> Result<BTreeMap<Gvk, Scope>, Failure> {
+async fn scopes(cluster: &Cluster, manifests: &[Manifest]) -> Result<BTreeMap<Gvk, Scope>, Failure> {
     let mut scopes = BTreeMap::new();
     for manifest in manifests {
         if scopes.contains_key(&manifest.gvk) {
@@ -350,7 +353,7 @@ async fn scopes(context: &Context, manifests: &[Manifest]) -> Result<BTreeMap<Gv
         }
         let scope = match render::builtin_scope(&manifest.gvk, manifests) {
             Some(scope) => scope,
-            None => match context.cluster.kinds().resolve(&manifest.gvk).await {
+            None => match cluster.kinds().resolve(&manifest.gvk).await {
                 Ok(kind) if kind.is_namespaced => Scope::Namespaced,
                 Ok(_) => Scope::Cluster,
                 Err(crate::cluster::Error::UnknownKind { .. }) => Scope::Namespaced,

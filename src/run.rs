@@ -30,6 +30,7 @@ use crate::pushing::Queues;
 use crate::quarantine::{self, Item, unreadable};
 use crate::registry::cloud::{Cloud, Environment};
 use crate::registry::{Limits, Registry};
+use crate::remotes::Remotes;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
 use crate::{observing, source, sync, update};
@@ -313,7 +314,8 @@ fn context(cluster: Cluster, flows: &Flows, options: &Options, jobs: Jobs, start
     };
     let listener = observing::listener(table.clone(), wakes.git_syncs.clone());
     Context {
-        watches: Watches::new(cluster.clone(), listener, jobs),
+        remotes: Arc::new(Remotes::new(options.concurrency, jobs.clone(), wakes.git_syncs.clone())),
+        watches: Watches::new(listener, jobs),
         cluster,
         registry: Registry::new(USER_AGENT, Limits::default()),
         cloud: Cloud::new(options.cloud.clone(), USER_AGENT),

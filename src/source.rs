@@ -32,7 +32,7 @@ use crate::reach::{Proxy, Tls, Way};
 use crate::rendering;
 use crate::revision::Revision;
 use crate::tracking::{self, Found};
-use crate::trusting::Trust;
+use crate::trusting::{self, Trust};
 use follow::Follow;
 use login::Login;
 use status::Outcome;
@@ -48,6 +48,8 @@ pub struct Remembered {
     webhook_path: Option<Option<String>>,
     /// When that was.
     listened: Option<Instant>,
+    /// Tells the keys that the present revision was verified by from others.
+    keys: Option<[u8; 32]>,
     /// The number of the last webhook that had come when the host was last asked.
     heard: u64,
 }
@@ -150,16 +152,26 @@ async fn ground(
     };
     // What a person changed is not what was read before.
     let is_untouched = before.observed_generation == repo.metadata.generation;
-    let mut look = Look { repo, context, before, follow, mirror, remote, is_untouched, is_asked_for };
+    let keys = match &repo.spec.verify {
+        Some(spec) => trusting::keys(context, &namespace, spec).await,
+        None => None,
+    };
+    let verifies_anew = is_asked_for || (keys.is_some() && keys != memory.keys);
+    let mut look = Look { repo, context, before, follow, mirror, remote, is_untouched, verifies_anew };
     let mut found = look.find().await;
     if is_kept && found.as_ref().is_err_and(git::Error::is_refusal) {
         look.remote = self::remote(repo, context, &namespace).await?;
         found = look.find().await;
     }
-    match found {
+    let taken = match found {
         Ok(found) => look.take(found).await,
-        Err(error) => look.fall_back(failure(&error, url)).await,
+        Err(error) => return look.fall_back(failure(&error, url)).await,
+    };
+    // These keys had their say.
+    if taken.as_ref().map_or_else(|failure| failure.reason == Reason::VerificationFailed, |_| true) {
+        memory.keys = keys;
     }
+    taken
 }
 
 /// Whether this revision was verified, as the status says.
@@ -177,7 +189,8 @@ struct Look<'a> {
     remote: Remote,
     /// Whether the spec is the one of which the status speaks.
     is_untouched: bool,
-    is_asked_for: bool,
+    /// What was verified before is verified again: somebody asks, or the keys are others.
+    verifies_anew: bool,
 }
 
 impl Look<'_> {
@@ -234,7 +247,7 @@ impl Look<'_> {
         // By its name too: a signed tag may have been copied to another one.
         let is_known = verify::is_known(trust.spec.mode, trust.last.as_ref(), &found.revision.commit)
             && self.before.revision.as_ref() == Some(&found.revision);
-        if is_known && self.is_untouched && !self.is_asked_for {
+        if is_known && self.is_untouched && !self.verifies_anew {
             return Ok(trust.last);
         }
         let stays = self.stays(&found.revision).map(ToString::to_string);

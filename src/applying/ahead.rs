@@ -54,8 +54,9 @@ impl Applying<'_> {
             self.cluster.ensure_namespace(namespace).await.map_err(|error| cluster_failure(&error))?;
         }
         let recorded = before.inventory.as_ref().map(Inventory::decode);
+        let is_same_cluster = owned.cluster() == recorded.as_ref().and_then(Inventory::cluster);
         let known = recorded.map_or_else(|| memory.clone().unwrap_or_default(), |all| places::owned(&all).collect());
-        if places::are_within(owned, &known) {
+        if is_same_cluster && places::are_within(owned, &known) {
             return Ok(None);
         }
         let mut ahead = before.clone();
@@ -81,7 +82,9 @@ impl Applying<'_> {
         }
         finalizers.push(FINALIZER.to_owned());
         let all: BTreeSet<Place> = places::rendered(&rendering.manifests).chain(places::owned(owned)).collect();
-        let text = places::write(&all).filter(|_| before.inventory.is_none());
+        // Only the status can say which other cluster that was.
+        let is_first = before.inventory.is_none() && owned.cluster().is_none();
+        let text = places::write(&all).filter(|_| is_first);
         let annotation = text.as_ref().map(|text| (APPLIES, text.as_str()));
         let written = self.context.cluster.write_finalizers(self.sync, &finalizers, annotation).await;
         written.map_err(|error| cluster_failure(&error))?;
