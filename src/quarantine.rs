@@ -30,7 +30,8 @@ pub mod unreadable;
 /// # Errors
 /// When it panicked.
 pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let done = AssertUnwindSafe(work).catch_unwind().await;
+    // In its own place: a run's state is large, and each layer around it would hold it on the stack.
+    let done = AssertUnwindSafe(Box::pin(work)).catch_unwind().await;
     done.map_err(|_| Failure::bug(&telemetry::panicked()))
 }
 

@@ -225,14 +225,16 @@ impl<K: Item> Flow<K> {
         F: Fn(Arc<K>, Arc<Context>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Action> + Send + 'static,
     {
+        let latest = self.store();
         let reconcile = move |object: Arc<K>, context: Arc<Context>| {
-            let (reconcile, mut started) = (reconcile.clone(), context.started.clone());
+            let (reconcile, latest, mut started) = (reconcile.clone(), latest.clone(), context.started.clone());
             async move {
                 // An object that is not in its store yet is not an object that does not exist.
                 let is_started = started.wait_for(|started| *started).await.is_ok();
-                if !is_started {
+                // Who waited for the lead has seen an old version: what the leader of before decided is in a later one.
+                let Some(object) = latest.get(&ObjectRef::from_obj(&*object)).filter(|_| is_started) else {
                     return Ok::<Action, std::convert::Infallible>(Action::await_change());
-                }
+                };
                 let name = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
                 let flow = reconcile(object.clone(), context.clone());
                 let run = quarantine::run(&*object, &context, flow);

@@ -118,8 +118,8 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         context.syncs.put(&*sync, memory);
         return again;
     }
-    let mut outcome =
-        Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
+    let mut run = Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now };
+    let mut outcome = Box::pin(run.keep_equal()).await;
     mask(&mut outcome, &memory);
     // The run may have written ownership ahead.
     let before = memory.progress.status.clone().unwrap_or(before);
