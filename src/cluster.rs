@@ -222,8 +222,8 @@ mod tests {
             ("configmaps \"b\" not found", 404, "not found"),
             ("Too many requests, please try again later.", 429, "refused 429"),
         ] {
-            let status =
-                Status { message: message.to_owned(), code, reason: "Forbidden".to_owned(), ..Status::default() };
+            let reason = if code == 403 { "Forbidden" } else { "" };
+            let status = Status { message: message.to_owned(), code, reason: reason.to_owned(), ..Status::default() };
             let error = Error::from_kube(kube::Error::Api(Box::new(status)), &Identity::Controller, "b");
             let seen = match error {
                 Error::Refused { code, .. } => format!("refused {code}"),
