@@ -26,11 +26,16 @@ pub const FINALIZER: &str = "tagboat.dev/gitsync";
 pub const OWNER_NAME: &str = "tagboat.dev/gitsync";
 /// Label of every applied object: the namespace of the GitSync that owns it.
 pub const OWNER_NAMESPACE: &str = "tagboat.dev/gitsync-namespace";
+/// Label of every object that was applied into another cluster: the uid of the GitSync that owns it, since other clusters may have
+/// one of the same name.
+pub const OWNER_UID: &str = "tagboat.dev/gitsync-uid";
 /// Annotation of the four kinds: a changed value reconciles now.
 pub const REQUESTED_AT: &str = "tagboat.dev/requestedAt";
 /// Annotation of an ImageUpdate: a changed value releases what is held. `POLICY[@VALUE]`, or `*` for all policies; what follows a
 /// blank only makes it another value.
 pub const RELEASE: &str = "tagboat.dev/release";
+/// Annotation of a GitSync: where it applies for the first time, until its status says what it owns.
+pub const APPLIES: &str = "tagboat.dev/applies";
 /// Annotation of a GitSync: the commit at which a person wants everything deleted that left Git, however much it is.
 pub const CONFIRM_PRUNE: &str = "tagboat.dev/confirmPrune";
 /// Annotation of a GitSync: the commit that a person lets through while `spec.windows` allows no changes.

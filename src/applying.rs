@@ -9,14 +9,14 @@ use kube::ResourceExt;
 
 use crate::api::condition::Reason;
 use crate::api::git_sync::ObjectDrift;
-use crate::api::{FIELD_MANAGER, GitSync, GitSyncStatus};
+use crate::api::{FIELD_MANAGER, GitSync};
 use crate::clock::Now;
 use crate::cluster::events::Severity;
 use crate::cluster::{Cluster, Error};
 use crate::context::Context;
 use crate::failure::{Answer, Failure};
 use crate::object::{Gvk, Manifest, ObjectKey};
-use crate::observing::{Keys, cluster_failure, reason, view};
+use crate::observing::{Keys, reason, view};
 use crate::rendering::Rendering;
 use crate::sync::fights::Fights;
 use crate::sync::health::Health;
@@ -29,11 +29,13 @@ use crate::sync::substitute::Mask;
 use crate::sync::waves::Waves;
 use crate::sync::{fields, status};
 
+mod ahead;
 mod drifted;
 mod hooks;
 mod ignoring;
 mod recreate;
 
+pub(crate) use ahead::{Announced, announced};
 pub(crate) use hooks::{Hooks, Swept, sweep};
 pub(crate) use ignoring::Others;
 
@@ -150,7 +152,7 @@ impl Applying<'_> {
         let mut heirs_of_all = Vec::new();
         if done.failed.is_empty() && done.waiting.is_empty() && may_prune {
             for action in &plan.prune {
-                let heirs = self.context.heirs(self.sync, &action.key);
+                let heirs = self.context.heirs(self.sync, &self.cluster, &action.key);
                 let given_up = if heirs.is_empty() { self.prune(action).await } else { Ok(()) };
                 heirs_of_all.extend(heirs);
                 match given_up {
@@ -264,41 +266,8 @@ impl Applying<'_> {
     fn learn(&self, manifest: &Manifest) {
         if manifest.key.kind == "CustomResourceDefinition" {
             let group = manifest.body.pointer("/spec/group").and_then(|group| group.as_str()).unwrap_or_default();
-            self.context.cluster.kinds().forget(group);
+            self.cluster.kinds().forget(group);
         }
-    }
-
-    /// Records ownership before anything is applied, so that a crash in between forgets nothing. Returns the status that was
-    /// written, if one had to be.
-    ///
-    /// # Errors
-    /// When it can't be written; then nothing is applied.
-    pub async fn write_ahead(
-        &self,
-        before: &GitSyncStatus,
-        owned: &mut Inventory,
-        plan: &Plan,
-        rendering: &Rendering,
-    ) -> Result<Option<GitSyncStatus>, Failure> {
-        let versions: BTreeMap<&ObjectKey, &str> =
-            rendering.manifests.iter().map(|m| (&m.key, m.gvk.version.as_str())).collect();
-        for action in plan.apply.iter().flatten() {
-            owned.add(action.key.clone(), versions[&action.key]);
-        }
-        let is_missing = |action: &Action| matches!(action.cause, Cause::New | Cause::Drifted);
-        if let (Some(namespace), true) = (&self.sync.spec.target_namespace, self.sync.spec.create_namespace)
-            && plan.apply.iter().flatten().any(is_missing)
-        {
-            self.cluster.ensure_namespace(namespace).await.map_err(|error| cluster_failure(&error))?;
-        }
-        let recorded = before.inventory.as_ref().map(Inventory::decode).unwrap_or_default();
-        if owned.objects().all(|(key, _)| recorded.contains(key)) {
-            return Ok(None);
-        }
-        let mut ahead = before.clone();
-        ahead.inventory = Some(owned.encode());
-        self.context.cluster.write_status(self.sync, before, &ahead).await.map_err(|error| cluster_failure(&error))?;
-        Ok(Some(ahead))
     }
 
     /// Applies one object, takes over what other tools set before, and puts the answer into the table, as the watch will.

@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::api::condition::Reason;
 use crate::api::git_sync::{HealthCheck, ObjectHealth};
 use crate::api::{GitSync, GitSyncStatus};
+use crate::cluster::Cluster;
 use crate::cluster::watches::{One, WatchKey, WatchState};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::object::{Gvk, Manifest, ObjectKey};
-use crate::observing::{Keys, Unhealthy, fares, identity, owner, view};
+use crate::observing::{Keys, Unhealthy, fares, owner, view};
 use crate::revision::Revision;
 use crate::sync::dependencies::{self, Node, Wish};
 use crate::sync::health::exprs::Rules;
@@ -43,9 +44,13 @@ pub(crate) fn learn(context: &Context, sync: &GitSync) -> Result<(), Failure> {
 
 /// Reads and judges again what was judged by other rules than those of now. An object is not kept, so that costs a request
 /// each; a restart needs none, as rules are known before the watches begin. Says whether all could be read.
-pub(crate) async fn judge_anew(context: &Context, sync: &GitSync, manifests: &[Manifest], keys: &Keys) -> bool {
+pub(crate) async fn judge_anew(
+    context: &Context,
+    (sync, cluster): (&GitSync, &Cluster),
+    manifests: &[Manifest],
+    keys: &Keys,
+) -> bool {
     let rules = context.table.rules(&owner(sync));
-    let cluster = context.cluster.by(&identity(sync, context));
     let is_stale = |manifest: &&Manifest| {
         let key = keys.get(&(manifest.gvk.clone(), manifest.key.namespace.clone()));
         let entry = key.and_then(|key| context.table.get(&view(key), &manifest.key));
@@ -140,7 +145,9 @@ fn object(sync: &GitSync, status: &GitSyncStatus) -> Value {
 pub(crate) fn wake_dependants(context: &Context, sync: &GitSync, before: &GitSyncStatus, status: &GitSyncStatus) {
     let own = owner(sync);
     let is_news = crate::sync::is_ready(before) != crate::sync::is_ready(status)
-        || before.last_applied_revision != status.last_applied_revision;
+        || before.last_applied_revision != status.last_applied_revision
+        // Another spec may grant another access.
+        || before.observed_generation != status.observed_generation;
     if before == status {
         return;
     }
@@ -170,7 +177,7 @@ pub(crate) struct Others {
 /// How the objects fare that others make. Each has a watch of its own, with the rights of the GitSync.
 pub(crate) async fn others(
     context: &Context,
-    sync: &GitSync,
+    (sync, cluster): (&GitSync, &Cluster),
     manifests: &[Manifest],
     memory: &mut Unhealthy,
 ) -> Others {
@@ -192,13 +199,14 @@ pub(crate) async fn others(
         }
         others.count += 1;
         let watch = WatchKey {
-            identity: identity(sync, context),
+            site: cluster.site().clone(),
+            identity: cluster.identity().clone(),
             gvk: Gvk::new(&check.api_version, &check.kind),
             namespace: Some(key.namespace.clone()),
             is_owned: false,
             one: Some(One { name: check.name.clone(), asker: Some(owner(sync)) }),
         };
-        let said = look(context, sync, &watch, &key).await;
+        let said = look(context, (sync, cluster), &watch, &key).await;
         memory.is_blind |= said.as_ref().is_some_and(|(_, _, is_blind)| *is_blind);
         if let Some((status, message, _)) = said {
             others.unhealthy.push(ObjectHealth { object: key.to_string(), status: status.to_owned(), message });
@@ -219,17 +227,17 @@ fn named(check: &HealthCheck, sync: &GitSync) -> ObjectKey {
 /// Status and message of an object that is not healthy, and whether nobody will tell when that changes.
 async fn look(
     context: &Context,
-    sync: &GitSync,
+    (sync, cluster): (&GitSync, &Cluster),
     watch: &WatchKey,
     key: &ObjectKey,
 ) -> Option<(&'static str, String, bool)> {
-    let state = match context.watches.start(watch).await {
+    let state = match context.watches.start(cluster, watch).await {
         Ok(state) => state.borrow().clone(),
         Err(error) => return Some(("Missing", error.to_string(), true)),
     };
     let rules = context.table.rules(&owner(sync)).map_or(0, |rules| rules.id(&key.group, &key.kind));
     if context.table.only(&view(watch)).is_some_and(|entry| entry.judged_by != rules)
-        && let Ok(Some(live)) = context.cluster.by(&watch.identity).get(&watch.gvk, key).await
+        && let Ok(Some(live)) = cluster.get(&watch.gvk, key).await
     {
         context.table.see_for(&view(watch), &live, &owner(sync));
     }

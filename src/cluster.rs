@@ -12,15 +12,20 @@ pub mod kinds;
 pub mod leases;
 pub mod objects;
 pub mod own;
+pub mod remote;
 pub mod watches;
 
 mod immutable;
 mod impersonate;
 
 use kinds::Kinds;
+use remote::{Link, Site};
 
 /// How long one request may take, so that a silent API server never holds a reconcile.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an API server may say nothing at all: watches that have nothing to tell are renewed sooner, and a list that never comes
+/// would end a watch for good.
+pub const SILENCE: Duration = Duration::from_secs(330);
 /// Writes in flight at once: about what saturates an API server; more only adds latency.
 pub const WRITES_AT_ONCE: usize = 24;
 
@@ -29,6 +34,8 @@ pub const WRITES_AT_ONCE: usize = 24;
 pub enum Identity {
     /// The controller's own.
     Controller,
+    /// Those of a kubeconfig's user.
+    Kubeconfig,
     /// A service account's, by impersonation.
     ServiceAccount {
         /// Its namespace.
@@ -42,6 +49,7 @@ impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Controller => f.write_str("the controller"),
+            Self::Kubeconfig => f.write_str("the kubeconfig's user"),
             Self::ServiceAccount { namespace, name } => write!(f, "service account {namespace}/{name}"),
         }
     }
@@ -116,6 +124,13 @@ impl Error {
             kube::Error::Api(status) if status.is_forbidden() => {
                 Self::Forbidden { identity: identity.clone(), message: crate::failure::printable(&status.message, 500) }
             }
+            kube::Error::Api(status) if status.code == 401 => Self::Refused {
+                code: 401,
+                message: format!(
+                    "the credentials of {identity} are not accepted ({})",
+                    crate::failure::printable(&status.message, 500)
+                ),
+            },
             kube::Error::Api(status) if immutable::is_immutable(&status) => {
                 Self::Immutable { message: crate::failure::printable(&status.message, 1000) }
             }
@@ -144,29 +159,54 @@ fn is_served(message: &str) -> bool {
 pub struct Cluster {
     client: Client,
     identity: Identity,
-    kinds: Arc<Kinds>,
-    writes: Arc<tokio::sync::Semaphore>,
+    shared: Arc<Shared>,
+}
+
+/// What all identities share.
+struct Shared {
+    client: Client,
+    /// Who we are without impersonation.
+    own: Identity,
+    site: Site,
+    link: Option<Link>,
+    kinds: Kinds,
+    writes: tokio::sync::Semaphore,
+}
+
+impl Shared {
+    fn new(client: Client, own: Identity, site: Site, link: Option<Link>) -> Self {
+        let kinds = Kinds::new(client.clone(), own.clone(), link.clone());
+        Self { client, own, site, link, kinds, writes: tokio::sync::Semaphore::new(WRITES_AT_ONCE) }
+    }
 }
 
 impl Cluster {
     /// The API as the controller itself.
     pub fn new(client: Client) -> Self {
-        let kinds = Arc::new(Kinds::new(client.clone()));
-        Self {
-            client,
-            identity: Identity::Controller,
-            kinds,
-            writes: Arc::new(tokio::sync::Semaphore::new(WRITES_AT_ONCE)),
-        }
+        Self::of(Shared::new(client, Identity::Controller, Site::Home, None))
+    }
+
+    fn of(shared: Shared) -> Self {
+        Self { client: shared.client.clone(), identity: shared.own.clone(), shared: Arc::new(shared) }
     }
 
     /// The same API with the rights of `identity`; connections, kinds and limits are shared.
     pub fn by(&self, identity: &Identity) -> Self {
         let client = match identity {
-            Identity::Controller => self.client.clone(),
-            Identity::ServiceAccount { namespace, name } => impersonate::service_account(&self.client, namespace, name),
+            Identity::Controller | Identity::Kubeconfig => self.shared.client.clone(),
+            Identity::ServiceAccount { namespace, name } => {
+                impersonate::service_account(&self.shared.client, namespace, name)
+            }
         };
-        Self { client, identity: identity.clone(), kinds: self.kinds.clone(), writes: self.writes.clone() }
+        Self { client, identity: identity.clone(), shared: self.shared.clone() }
+    }
+
+    /// The same API with the rights of the service account, or without impersonation.
+    pub fn by_account(&self, namespace: &str, name: Option<&str>) -> Self {
+        match name {
+            Some(name) => self.by(&Identity::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() }),
+            None => self.by(&self.shared.own),
+        }
     }
 
     /// Whose rights this uses.
@@ -174,9 +214,19 @@ impl Cluster {
         &self.identity
     }
 
+    /// Which API server this is.
+    pub fn site(&self) -> &Site {
+        &self.shared.site
+    }
+
+    /// Of the API server of a kubeconfig: whether it answers.
+    pub fn link(&self) -> Option<&Link> {
+        self.shared.link.as_ref()
+    }
+
     /// The kinds that the server knows.
     pub fn kinds(&self) -> &Kinds {
-        &self.kinds
+        &self.shared.kinds
     }
 
     /// The client beneath, for the controllers' own watches.
@@ -185,11 +235,29 @@ impl Cluster {
     }
 
     async fn within<T>(&self, what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-            Ok(reply) => reply.map_err(|error| Error::from_kube(error, &self.identity, what)),
-            Err(_) => Err(Error::Unavailable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
-        }
+        let answer = remote::answer(self.link(), request).await;
+        settled(self.link(), answer, &self.identity, what)
     }
+}
+
+/// The answer, or what its absence means.
+fn settled<T>(
+    link: Option<&Link>,
+    answer: Result<kube::Result<T>, String>,
+    identity: &Identity,
+    what: &str,
+) -> Result<T, Error> {
+    let settled = match answer {
+        Ok(reply) => reply.map_err(|error| Error::from_kube(error, identity, what)),
+        Err(silence) => Err(Error::Unavailable(silence)),
+    };
+    settled.map_err(|error| match (error, link) {
+        (Error::Unavailable(why), Some(link)) => {
+            link.doubt();
+            Error::Unavailable(format!("that of spec.kubeConfig: {why}"))
+        }
+        (error, _) => error,
+    })
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use crate::api::condition::{Reason, ready};
 use crate::api::git_sync::{self, ObjectHealth};
 use crate::applying::{Applied, Applying, Hooks, Others};
 use crate::awaiting;
+use crate::cluster::Cluster;
 use crate::context::requested_at;
 use crate::failure::{Answer, Failure};
 use crate::object::{Gvk, Manifest, ObjectKey};
-use crate::observing::{self, Keys, places};
+use crate::observing::{self, Keys};
 use crate::rendering::Rendering;
 use crate::revision::Revision;
 use crate::sync::Run;
@@ -19,7 +20,7 @@ use crate::sync::inventory::Inventory;
 use crate::sync::manner::Phase;
 use crate::sync::plan::Plan;
 use crate::sync::status::{self, Broken, Outcome, Waits};
-use crate::sync::{hooks, windows};
+use crate::sync::{hooks, places, windows};
 
 /// What a run carried out.
 pub(crate) struct Scene<'s> {
@@ -98,8 +99,8 @@ impl Run<'_> {
         let revision = &scene.revision;
         let broken = |failure: Failure| Broken::early(failure, revision);
         // Kinds that this very run defined can be watched from now on.
-        let keys = if scene.applying.keys.len() < places(&applied.owned).collect::<BTreeSet<_>>().len() {
-            &self.watches(all, &applied.owned).await.map_err(broken)?.keys
+        let keys = if scene.applying.keys.len() < places::owned(&applied.owned).collect::<BTreeSet<_>>().len() {
+            &self.watches(&scene.applying.cluster, all, &applied.owned).await.map_err(broken)?.keys
         } else {
             scene.applying.keys
         };
@@ -110,23 +111,25 @@ impl Run<'_> {
             !is_left && !applied.waiting.contains_key(key) && !scene.hooks.contains(key) && !held.contains(key)
         };
         let waited: Vec<&Manifest> = all.iter().filter(|manifest| is_waited(&manifest.key)).collect();
-        Ok(self.look(all, &waited, keys).await)
+        Ok(self.look(&scene.applying.cluster, all, &waited, keys).await)
     }
 
     async fn look(
         &mut self,
+        cluster: &Cluster,
         all: &[Manifest],
         waited: &[&Manifest],
         keys: &Keys,
     ) -> (Vec<ObjectHealth>, awaiting::Others) {
         let generation = self.sync.metadata.generation;
-        if self.memory.judged != generation && awaiting::judge_anew(self.context, self.sync, all, keys).await {
+        let whose = (self.sync, cluster);
+        if self.memory.judged != generation && awaiting::judge_anew(self.context, whose, all, keys).await {
             self.memory.judged = generation;
         }
         let memory = &mut self.memory.unhealthy;
-        let others = awaiting::others(self.context, self.sync, all, memory).await;
+        let others = awaiting::others(self.context, whose, all, memory).await;
         let mut health = others.unhealthy.clone();
-        health.extend(observing::health(self.context, self.sync, waited, keys, memory, self.now).await);
+        health.extend(observing::health(self.context, whose, waited, keys, memory, self.now).await);
         memory.since = if health.is_empty() { None } else { memory.since.or(Some(self.now.steady)) };
         (health, others)
     }

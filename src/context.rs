@@ -21,6 +21,7 @@ use crate::pushing::Queues;
 use crate::quarantine::Held;
 use crate::registry::Registry;
 use crate::registry::cloud::Cloud;
+use crate::remotes::{self, Remotes};
 use crate::revision::Revision;
 use crate::sync::observed::Table;
 use crate::telemetry::Metrics;
@@ -66,6 +67,8 @@ pub struct Context {
     pub started: watch::Receiver<bool>,
     /// How flows wake each other.
     pub wakes: Wakes,
+    /// The clusters of kubeconfigs.
+    pub remotes: Arc<Remotes>,
     /// The watches of applied objects.
     pub watches: Watches,
     /// What those watches saw.
@@ -125,16 +128,28 @@ pub struct Wakes {
 }
 
 impl Context {
-    /// Wakes what stands on a ConfigRepo, after its head moved.
+    /// Wakes what stands on a ConfigRepo.
     pub fn wake_dependants(&self, namespace: &str, repo: &str) {
-        for sync in self.stores.git_syncs.state() {
-            if sync.namespace().as_deref() == Some(namespace) && sync.spec.config_repo_ref.name == repo {
-                let _ = self.wakes.git_syncs.send(ObjectRef::from_obj(&*sync));
-            }
+        for sync in self.readers(namespace, repo) {
+            let _ = self.wakes.git_syncs.send(ObjectRef::from_obj(&*sync));
         }
+        self.wake_writers(namespace, repo);
+    }
+
+    /// Wakes the ImageUpdates that write to a ConfigRepo.
+    pub fn wake_writers(&self, namespace: &str, repo: &str) {
         for update in self.writers(namespace, repo) {
             let _ = self.wakes.image_updates.send(ObjectRef::from_obj(&*update));
         }
+    }
+
+    /// The GitSyncs that stand on a ConfigRepo.
+    pub fn readers(&self, namespace: &str, repo: &str) -> impl Iterator<Item = Arc<GitSync>> + use<> {
+        let (namespace, repo) = (namespace.to_owned(), repo.to_owned());
+        let is_of_it = move |sync: &Arc<GitSync>| {
+            sync.namespace().as_deref() == Some(&*namespace) && sync.spec.config_repo_ref.name == repo
+        };
+        self.stores.git_syncs.state().into_iter().filter(is_of_it)
     }
 
     /// The ImageUpdates that write to a ConfigRepo.
@@ -161,6 +176,7 @@ impl Context {
         self.syncs.retain(&syncs);
         self.repos.retain(&repos);
         self.held.retain(&[policies, repos, updates, syncs].into_iter().flatten().collect());
+        remotes::forget_the_gone(self);
     }
 
     /// How much of a ConfigRepo its readers need: who applies it reads its head, who writes to it asks what people did before.

@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use oci_distribution::Reference;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -144,21 +143,33 @@ impl FromStr for Repository {
         if text.len() > 255 || text.is_empty() {
             return Err(invalid(WHAT, text, "it needs 1 to 255 characters"));
         }
-        let reference = Reference::try_from(text)
-            .map_err(|_| invalid(WHAT, text, "write host/path in lower case, with single separators"))?;
-        if !is_host(reference.registry()) {
-            return Err(invalid(WHAT, text, "the registry's host name or port is malformed"));
-        }
         let last = text.rsplit('/').next().unwrap_or(text);
         if last.contains(':') || text.contains('@') {
             return Err(invalid(WHAT, text, "leave out the tag and the digest"));
         }
-        if !reference.repository().split('/').all(is_path_part) {
+        let (host, path) = host_and_path(text);
+        if !is_host(host) {
+            return Err(invalid(WHAT, text, "the registry's host name or port is malformed"));
+        }
+        if !path.split('/').all(is_path_part) {
             let reason = "a path is lower-case letters, digits and single separators '.', '_', '-'";
             return Err(invalid(WHAT, text, reason));
         }
-        let (host, path) = (reference.registry().into(), reference.repository().into());
+        let (host, path) = (host.into(), path.into());
         Ok(Self(Arc::new(Names { typed: text.into(), host, path })))
+    }
+}
+
+/// Whom to ask for what (Docker's reference grammar): the first part is a host when it looks like one, else all of it is on Docker Hub,
+/// and there what has one part is of `library`.
+fn host_and_path(text: &str) -> (&str, Cow<'_, str>) {
+    const HUB: &str = "docker.io";
+    let is_like_host = |part: &str| part == "localhost" || part.contains(['.', ':']);
+    let (host, path) = text.split_once('/').filter(|(first, _)| is_like_host(first)).unwrap_or((HUB, text));
+    match host {
+        HUB | "index.docker.io" if !path.contains('/') => (HUB, format!("library/{path}").into()),
+        "index.docker.io" => (HUB, path.into()),
+        _ => (host, path.into()),
     }
 }
 

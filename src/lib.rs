@@ -33,6 +33,7 @@ pub mod pushing;
 pub mod proposing;
 pub mod rendering;
 pub mod referring;
+pub mod remotes;
 pub mod awaiting;
 pub mod observing;
 pub mod applying;

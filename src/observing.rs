@@ -8,18 +8,22 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::api::git_sync::ObjectHealth;
+use crate::api::{APPLIES, GitSync};
 use crate::clock::Now;
+use crate::cluster::remote::Site;
 use crate::cluster::watches::{Listener, One, Seen, WatchKey};
-use crate::cluster::{Error, Identity};
+use crate::cluster::{Cluster, Error, Identity};
 use crate::context::{Context, synced};
 use crate::failure::Failure;
-use crate::object::{Gvk, Manifest};
+use crate::object::{Gvk, Manifest, ObjectKey};
+use crate::rendering::Rendering;
+use crate::sync::Remembered;
 use crate::sync::health::Health;
 use crate::sync::inventory::Inventory;
 use crate::sync::observed::{Owner, Table};
+use crate::sync::render::remote_uid;
 
 /// How long a watch may take to list for the first time.
 pub(crate) const LIST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -99,7 +103,11 @@ fn see_referred(table: &Table, view: &String, seen: &Seen) -> Vec<Owner> {
 pub(crate) fn view(key: &WatchKey) -> String {
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let one = key.one.as_ref().map(|one| format!("|{}|{:?}", one.name, one.asker)).unwrap_or_default();
-    format!("{}|{}|{}|{namespace}|{}{one}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
+    let site = match &key.site {
+        Site::Home => String::new(),
+        Site::Remote { way, .. } => format!("{way}|"),
+    };
+    format!("{site}{}|{}|{}|{namespace}|{}{one}", key.identity, key.gvk.api_version(), key.gvk.kind, key.is_owned)
 }
 
 /// Namespace and name, as the owner labels hold them.
@@ -107,7 +115,49 @@ pub(crate) fn owner(sync: &GitSync) -> Owner {
     (sync.namespace().unwrap_or_default(), sync.name_any())
 }
 
-/// Whose rights a GitSync uses.
+impl Context {
+    /// Whether a GitSync owns an object of a cluster; `uid` is the one that the object's labels name beside it. One of a namespace that
+    /// we do not serve always does, as we can't know.
+    pub(crate) fn owns(
+        &self,
+        (namespace, name): &Owner,
+        uid: Option<&str>,
+        cluster: &Cluster,
+        key: &ObjectKey,
+    ) -> bool {
+        let is_served = self.settings.namespace.as_ref().is_none_or(|served| served == namespace);
+        let Some(sync) = self.stores.git_syncs.get(&ObjectRef::new(name).within(namespace)) else { return !is_served };
+        if remote_uid(&sync).as_deref() != uid {
+            return false;
+        }
+        let here = |owned: &Inventory| owned.cluster() == cluster.site().cluster() && owned.contains(key);
+        let holds = |memory: &Remembered| memory.inventory.as_ref().map(here);
+        let recorded = || Some(here(&Inventory::decode(sync.status.as_ref()?.inventory.as_ref()?)));
+        // Of one that died at its first apply, the labels are all that is known.
+        let died = || sync.annotations().contains_key(APPLIES);
+        self.syncs.look(&*sync, holds).flatten().or_else(recorded).unwrap_or_else(died)
+    }
+
+    /// What was rendered last for a GitSync.
+    pub(crate) fn rendered(&self, sync: &GitSync) -> Option<Arc<Rendering>> {
+        self.syncs.look(sync, |memory| memory.rendering.clone()).flatten()
+    }
+
+    /// The other GitSyncs that render an object for a cluster: when one gives it up, they take it over.
+    pub(crate) fn heirs(&self, sync: &GitSync, cluster: &Cluster, key: &ObjectKey) -> Vec<Arc<GitSync>> {
+        let renders = |memory: &Remembered| {
+            let there = memory.cluster.as_ref().map(|cluster| cluster.site().cluster());
+            let is_there = there == Some(cluster.site().cluster());
+            is_there && memory.rendering.as_ref().is_some_and(|rendering| rendering.hashes.contains_key(key))
+        };
+        let wants = |other: &Arc<GitSync>| {
+            other.uid() != sync.uid() && !other.spec.suspend && self.syncs.look(&**other, renders).unwrap_or(false)
+        };
+        self.stores.git_syncs.state().into_iter().filter(wants).collect()
+    }
+}
+
+/// Whose rights a GitSync uses in its own cluster.
 pub(crate) fn identity(sync: &GitSync, context: &Context) -> Identity {
     match sync.spec.service_account_name.clone().or_else(|| context.settings.default_service_account.clone()) {
         Some(name) => Identity::ServiceAccount { namespace: sync.namespace().unwrap_or_default(), name },
@@ -131,22 +181,24 @@ pub(crate) struct Watched {
 /// When the server can't be asked. What is denied stops nothing else.
 pub(crate) async fn start(
     context: &Context,
-    identity: &Identity,
+    cluster: &Cluster,
     wanted: BTreeSet<(Gvk, String)>,
 ) -> Result<Watched, Failure> {
+    let identity = cluster.identity();
     let mut watched = Watched::default();
     let mut states = BTreeMap::new();
     for (gvk, namespace) in wanted {
         let everywhere = *identity == Identity::Controller && context.settings.namespace.is_none();
         let in_namespace = Some(namespace.clone()).filter(|namespace| !namespace.is_empty() && !everywhere);
         let key = WatchKey {
+            site: cluster.site().clone(),
             identity: identity.clone(),
             gvk: gvk.clone(),
             namespace: in_namespace,
             is_owned: true,
             one: None,
         };
-        match context.watches.start(&key).await {
+        match context.watches.start(cluster, &key).await {
             Ok(state) => {
                 states.insert(key.clone(), state);
                 watched.keys.insert((gvk, namespace), key);
@@ -165,6 +217,7 @@ pub(crate) async fn start(
     });
     for (key, message, reason) in futures::future::join_all(listed).await.into_iter().flatten() {
         if !reason.contains("forbidden") {
+            cluster.link().iter().for_each(|link| link.doubt());
             return Err(Failure::retry(Reason::ClusterUnavailable, message));
         }
         let failure = Failure::user(Reason::AccessDenied, message);
@@ -202,7 +255,7 @@ pub(crate) fn fares(health: &Health) -> Option<(&'static str, String)> {
 /// How every object fares; for workloads that stay unhealthy their pods are watched, as the reason stands there.
 pub(crate) async fn health(
     context: &Context,
-    sync: &GitSync,
+    (sync, cluster): (&GitSync, &Cluster),
     manifests: &[&Manifest],
     keys: &Keys,
     memory: &mut Unhealthy,
@@ -220,7 +273,7 @@ pub(crate) async fn health(
             None => ("Missing", "not seen in the cluster yet".to_owned()),
         };
         if let Some(selector) = entry.and_then(|entry| entry.selector).filter(|_| looks_at_pods) {
-            let watch = pods_of(sync, context, &manifest.key.namespace);
+            let watch = pods_of(cluster, &manifest.key.namespace);
             if let Some(trouble) = context.table.trouble(&view(&watch), &selector) {
                 (status, message) = ("Failed", trouble);
             }
@@ -228,51 +281,55 @@ pub(crate) async fn health(
         }
         unhealthy.push(ObjectHealth { object: manifest.key.to_string(), status: status.to_owned(), message });
     }
-    watch_pods(context, &owner(sync), memory, pods).await;
+    watch_pods(context, cluster, &owner(sync), memory, pods).await;
     unhealthy
 }
 
 /// Ends all watches that only this GitSync needs.
-pub(crate) async fn leave(context: &Context, sync: &GitSync, memory: &mut Unhealthy) {
-    watch_pods(context, &owner(sync), memory, BTreeSet::new()).await;
+pub(crate) fn leave(context: &Context, sync: &GitSync, memory: &mut Unhealthy) {
+    leave_pods(context, &owner(sync), memory, &BTreeSet::new());
     crate::awaiting::leave(context, memory.checks.iter());
     memory.checks.clear();
     context.table.set_rules(&owner(sync), None);
 }
 
-fn pods_of(sync: &GitSync, context: &Context, namespace: &str) -> WatchKey {
+fn pods_of(cluster: &Cluster, namespace: &str) -> WatchKey {
     let (gvk, namespace) = (Gvk::new("v1", "Pod"), Some(namespace.to_owned()));
-    WatchKey { identity: identity(sync, context), gvk, namespace, is_owned: false, one: None }
+    let (site, identity) = (cluster.site().clone(), cluster.identity().clone());
+    WatchKey { site, identity, gvk, namespace, is_owned: false, one: None }
 }
 
-async fn watch_pods(context: &Context, owner: &Owner, memory: &mut Unhealthy, wanted: BTreeSet<WatchKey>) {
-    for key in memory.pods.difference(&wanted) {
+fn leave_pods(context: &Context, owner: &Owner, memory: &mut Unhealthy, wanted: &BTreeSet<WatchKey>) {
+    for key in memory.pods.difference(wanted) {
         if context.table.leave_pods(&view(key), owner) {
             context.watches.stop(key);
         }
     }
+    memory.pods.retain(|key| wanted.contains(key));
+}
+
+async fn watch_pods(
+    context: &Context,
+    cluster: &Cluster,
+    owner: &Owner,
+    memory: &mut Unhealthy,
+    wanted: BTreeSet<WatchKey>,
+) {
+    leave_pods(context, owner, memory, &wanted);
     for key in wanted.difference(&memory.pods) {
         context.table.wait_for_pods(&view(key), owner);
-        if let Err(error) = context.watches.start(key).await {
+        if let Err(error) = context.watches.start(cluster, key).await {
             tracing::debug!("pods are not watched: {error}");
         }
     }
     memory.pods = wanted;
 }
 
-/// The kind and namespace of everything that is owned.
-pub(crate) fn places(owned: &Inventory) -> impl Iterator<Item = (Gvk, String)> {
-    owned.objects().map(|(key, version)| {
-        let gvk = Gvk { group: key.group.clone(), version: version.to_owned(), kind: key.kind.clone() };
-        (gvk, key.namespace.clone())
-    })
-}
-
 /// The reason for a failed request.
 pub(crate) fn reason(error: &Error) -> Reason {
     match error {
         Error::Forbidden { .. } => Reason::AccessDenied,
-        Error::Unavailable(_) => Reason::ClusterUnavailable,
+        Error::Unavailable(_) | Error::Refused { code: 401, .. } => Reason::ClusterUnavailable,
         _ => Reason::ApplyFailed,
     }
 }

@@ -19,6 +19,7 @@ use crate::context::{Context, Grounded};
 use crate::failure::{Answer, Failure};
 use crate::git::{self, Pushed, Reach};
 use crate::quarantine::caught;
+use crate::rendering;
 use crate::revision::Revision;
 use crate::source::failure;
 use crate::tracking::Found;
@@ -162,7 +163,7 @@ async fn push(tasks: &[Arc<Task>], context: &Context, mut grounded: Grounded) ->
         match pushed.await.map_err(|error| refusal(&error, &grounded.remote.url))? {
             Pushed::Done => {
                 context.ground.set(&namespace, &repo, grounded.clone());
-                wake(context, &namespace, &repo);
+                wake(context, &namespace, &repo, &grounded).await;
                 let fates = tasks.iter().zip(all).map(|(task, made)| {
                     let made = made?;
                     if made.commit.is_some() && task.rests.is_none() {
@@ -241,14 +242,14 @@ pub async fn read_again(
     }
     grounded.revision = revision;
     if context.ground.set(namespace, repo, grounded.clone()) {
-        context.wake_dependants(namespace, repo);
+        rendering::wake(context, namespace, repo, &grounded).await;
     }
     Ok(grounded)
 }
 
 /// Loop two first: what was pushed is here already, so it needs no fetch.
-fn wake(context: &Context, namespace: &str, repo: &str) {
-    context.wake_dependants(namespace, repo);
+async fn wake(context: &Context, namespace: &str, repo: &str, head: &Grounded) {
+    rendering::wake(context, namespace, repo, head).await;
     let repo: ObjectRef<ConfigRepo> = ObjectRef::new(repo).within(namespace);
     let _ = context.wakes.config_repos.send(repo);
 }

@@ -1,13 +1,15 @@
-//! Noun: the way to a server, the same for registries and Git hosts. In: the data of Secrets. Out: whom TLS trusts and who we are
-//! by certificate; a proxy; the clients that go that way. No request is made here, and no secret is ever shown.
+//! Noun: the way to a server, the same for registries and Git hosts, and to the API server of a kubeconfig. In: the data of Secrets.
+//! Out: whom TLS trusts and who we are by certificate; a proxy; the clients that go that way. No request is made here, and no secret is ever shown.
 
 mod clients;
+pub mod kubeconfig;
 mod proxy;
 mod tls;
 
 use sha2::{Digest as _, Sha256};
 
 pub use clients::{CONNECT_TIMEOUT, Clients, READ_TIMEOUT};
+pub use kubeconfig::Kubeconfig;
 pub use proxy::Proxy;
 pub use tls::Tls;
 

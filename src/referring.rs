@@ -1,4 +1,4 @@
-//! Loop two's part: the ConfigMaps and Secrets that a GitSync refers to → its variables. Each is watched alone, with the rights of the
+//! Loop two's part: the ConfigMaps and Secrets that a GitSync refers to → its variables, keys and kubeconfig. Each is watched alone, with the rights of the
 //! service account, so that a change renders anew and a run without news asks nobody.
 
 use std::collections::BTreeSet;
@@ -8,6 +8,8 @@ use kube::ResourceExt;
 use crate::api::GitSync;
 use crate::api::condition::Reason;
 use crate::api::git_sync::{Decryption, PostBuild, Source, SourceKind, SubstituteStrategy};
+use crate::cluster::Cluster;
+use crate::cluster::remote::Site;
 use crate::cluster::watches::{One, WatchKey};
 use crate::context::{Context, synced};
 use crate::failure::Failure;
@@ -31,13 +33,44 @@ pub(crate) struct Outside {
     pub variables: Variables,
     /// The keys of encrypted files.
     pub keys: Option<Keys>,
+    /// The cluster that the objects are for.
+    pub cluster: Cluster,
+}
+
+/// The kubeconfig's Secret, as it is now; none when it is not there. `watched` is what the GitSync referred to before.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) async fn kubeconfig(
+    context: &Context,
+    sync: &GitSync,
+    watched: &mut References,
+    field: &str,
+) -> Result<Option<Data>, Failure> {
+    let Some(secret) = remote(sync) else { return Ok(None) };
+    let key = key(context, sync, &secret);
+    if !watched.contains(&key) {
+        let wanted = watched.iter().cloned().chain([key.clone()]).collect();
+        follow(context, sync, watched, wanted);
+    }
+    look(context, &key, field).await
+}
+
+fn remote(sync: &GitSync) -> Option<Source> {
+    let name = sync.spec.kube_config.as_ref()?.secret_ref.name.clone();
+    Some(Source { kind: SourceKind::Secret, name, optional: false })
 }
 
 /// The variables and keys of a GitSync. `watched` is what it referred to before, and becomes what it refers to now.
 ///
 /// # Errors
 /// When an object is missing and not optional, can't be read, or a variable has no name that can be used.
-pub(crate) async fn outside(context: &Context, sync: &GitSync, watched: &mut References) -> Result<Outside, Failure> {
+pub(crate) async fn outside(
+    context: &Context,
+    sync: &GitSync,
+    cluster: &Cluster,
+    watched: &mut References,
+) -> Result<Outside, Failure> {
     let build = sync.spec.post_build.as_ref();
     let sources = build.map(|build| build.substitute_from.as_slice()).unwrap_or_default();
     let keys: Vec<WatchKey> = sources.iter().map(|source| key(context, sync, source)).collect();
@@ -45,7 +78,8 @@ pub(crate) async fn outside(context: &Context, sync: &GitSync, watched: &mut Ref
         let name = decryption.secret_ref.name.clone();
         key(context, sync, &Source { kind: SourceKind::Secret, name, optional: false })
     });
-    follow(context, sync, watched, keys.iter().chain(&decryption).cloned().collect());
+    let remote = remote(sync).map(|secret| key(context, sync, &secret));
+    follow(context, sync, watched, keys.iter().chain(&decryption).chain(&remote).cloned().collect());
     let mut held = Vec::with_capacity(keys.len());
     for (at, (source, key)) in sources.iter().zip(&keys).enumerate() {
         held.push((source, look(context, key, &format!("{FIELD}[{at}]")).await?));
@@ -56,7 +90,7 @@ pub(crate) async fn outside(context: &Context, sync: &GitSync, watched: &mut Ref
         (Some(wanted), Some(key)) => Some(keys_of(wanted, look(context, key, KEYS_FIELD).await?, &namespace)?),
         _ => None,
     };
-    Ok(Outside { variables, keys })
+    Ok(Outside { variables, keys, cluster: cluster.clone() })
 }
 
 /// The keys that a Secret holds.
@@ -113,6 +147,7 @@ pub(crate) fn follow(context: &Context, sync: &GitSync, watched: &mut References
 
 fn key(context: &Context, sync: &GitSync, source: &Source) -> WatchKey {
     WatchKey {
+        site: Site::Home,
         identity: identity(sync, context),
         gvk: Gvk::new("v1", source.kind.as_str()),
         namespace: sync.namespace(),
@@ -124,7 +159,7 @@ fn key(context: &Context, sync: &GitSync, source: &Source) -> WatchKey {
 /// What an object holds now; none when it is not there.
 async fn look(context: &Context, key: &WatchKey, field: &str) -> Result<Option<Data>, Failure> {
     loop {
-        let state = context.watches.start(key).await.map_err(|error| cluster_failure(&error))?;
+        let state = context.watches.start(&context.cluster, key).await.map_err(|error| cluster_failure(&error))?;
         let listed = tokio::time::timeout(LIST_TIMEOUT, synced(state)).await;
         let listed = listed.unwrap_or_else(|_| Err("no list within 30 s".to_owned()));
         if let Err(reason) = listed {

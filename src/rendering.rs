@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kube::runtime::reflector::ObjectRef;
+
 use crate::api::GitSync;
 use crate::api::condition::Reason;
+use crate::cluster::Cluster;
 use crate::context::{Context, Grounded};
 use crate::failure::Failure;
 use crate::git::{self, Kind, Mirror, Reach};
@@ -56,7 +59,9 @@ pub(crate) async fn render(
 ) -> Result<Arc<Rendering>, Failure> {
     let variables = &outside.variables;
     let keys = outside.keys.as_ref().map(Keys::fingerprint).unwrap_or_default();
-    let fingerprint = format!("{}{keys}", variables.fingerprint());
+    // What a chart is told and where kinds live is the cluster's.
+    let fingerprint =
+        format!("{}{keys}{}", variables.fingerprint(), outside.cluster.site().cluster().unwrap_or_default());
     let kept = kept.filter(|kept| kept.outside == fingerprint);
     let overlay = Overlay::of(&sync.spec);
     let reading = Reading::new(grounded.mirror.clone(), revision.commit.clone(), sync.spec.ignore.clone());
@@ -68,7 +73,7 @@ pub(crate) async fn render(
         Read::Fresh(fresh) => *fresh,
     };
     if matches!(input, Input::Chart(..)) {
-        let served = context.cluster.kinds().served().await;
+        let served = outside.cluster.kinds().served().await;
         let served = served.map_err(|error| Failure::retry(Reason::ClusterUnavailable, error.to_string()))?;
         release.know(&served.version, served.api_versions);
     }
@@ -78,7 +83,7 @@ pub(crate) async fn render(
     let secrets = [secrets.unwrap_or_default(), decrypt_inside(&mut made, outside.keys.as_ref())].concat();
     let mask = variables.mask().and(&secrets);
     let rendered = substitute::objects(made, variables);
-    let scopes = scopes(context, &rendered.manifests).await?;
+    let scopes = scopes(&outside.cluster, &rendered.manifests).await?;
     let options = render::Options::of(sync);
     let finished = render::finish(rendered, &options, &|gvk| scopes.get(gvk).copied().unwrap_or(Scope::Namespaced));
     if !finished.problems.is_empty() {
@@ -312,12 +317,35 @@ impl Rendering {
     }
 }
 
+/// Wakes what stands on a ConfigRepo whose head moved: first the GitSyncs whose files changed, then those that have nothing to report
+/// but another revision, so that one change among a thousand applications does not wait for the others.
+pub(crate) async fn wake(context: &Context, namespace: &str, repo: &str, head: &Grounded) {
+    context.wake_writers(namespace, repo);
+    let named = |sync: Arc<GitSync>| (ObjectRef::from_obj(&*sync), context.rendered(&sync));
+    let syncs: Vec<(ObjectRef<GitSync>, Option<Arc<Rendering>>)> =
+        context.readers(namespace, repo).map(named).collect();
+    let (wakes, head) = (context.wakes.git_syncs.clone(), head.clone());
+    let wake = move || {
+        let is_same = |kept: &Rendering| kept.is_current(&head.mirror, &head.revision.commit).unwrap_or(false);
+        // Whoever no longer listens is about to end.
+        let send = |sync: ObjectRef<GitSync>| drop(wakes.send(sync));
+        let mut same = Vec::new();
+        for (sync, kept) in syncs {
+            if kept.as_deref().is_some_and(is_same) { same.push(sync) } else { send(sync) }
+        }
+        same.into_iter().for_each(send);
+    };
+    if let Err(error) = tokio::task::spawn_blocking(wake).await {
+        tracing::warn!("GitSyncs were not woken: {error}");
+    }
+}
+
 fn storage(error: &git::Error) -> Failure {
     Failure::retry(Reason::GitOperationFailed, crate::failure::chain(error))
 }
 
 /// Whether the rendered kinds live in namespaces: as the server says, or as a definition among the manifests will.
-async fn scopes(context: &Context, manifests: &[Manifest]) -> Result<BTreeMap<Gvk, Scope>, Failure> {
+async fn scopes(cluster: &Cluster, manifests: &[Manifest]) -> Result<BTreeMap<Gvk, Scope>, Failure> {
     let mut scopes = BTreeMap::new();
     for manifest in manifests {
         if scopes.contains_key(&manifest.gvk) {
@@ -325,7 +353,7 @@ async fn scopes(context: &Context, manifests: &[Manifest]) -> Result<BTreeMap<Gv
         }
         let scope = match render::builtin_scope(&manifest.gvk, manifests) {
             Some(scope) => scope,
-            None => match context.cluster.kinds().resolve(&manifest.gvk).await {
+            None => match cluster.kinds().resolve(&manifest.gvk).await {
                 Ok(kind) if kind.is_namespaced => Scope::Namespaced,
                 Ok(_) => Scope::Cluster,
                 Err(crate::cluster::Error::UnknownKind { .. }) => Scope::Namespaced,

@@ -29,9 +29,10 @@ use crate::git::{self, App, Auth, Installation, Mirror, Remote, Ssh, Target};
 use crate::http::hooks::Subject;
 use crate::listening::{self, Asked};
 use crate::reach::{Proxy, Tls, Way};
+use crate::rendering;
 use crate::revision::Revision;
 use crate::tracking::{self, Found};
-use crate::trusting::Trust;
+use crate::trusting::{self, Trust};
 use follow::Follow;
 use login::Login;
 use status::Outcome;
@@ -47,6 +48,8 @@ pub struct Remembered {
     webhook_path: Option<Option<String>>,
     /// When that was.
     listened: Option<Instant>,
+    /// Tells the keys that the present revision was verified by from others.
+    keys: Option<[u8; 32]>,
     /// The number of the last webhook that had come when the host was last asked.
     heard: u64,
 }
@@ -149,16 +152,26 @@ async fn ground(
     };
     // What a person changed is not what was read before.
     let is_untouched = before.observed_generation == repo.metadata.generation;
-    let mut look = Look { repo, context, before, follow, mirror, remote, is_untouched, is_asked_for };
+    let keys = match &repo.spec.verify {
+        Some(spec) => trusting::keys(context, &namespace, spec).await,
+        None => None,
+    };
+    let verifies_anew = is_asked_for || (keys.is_some() && keys != memory.keys);
+    let mut look = Look { repo, context, before, follow, mirror, remote, is_untouched, verifies_anew };
     let mut found = look.find().await;
     if is_kept && found.as_ref().is_err_and(git::Error::is_refusal) {
         look.remote = self::remote(repo, context, &namespace).await?;
         found = look.find().await;
     }
-    match found {
+    let taken = match found {
         Ok(found) => look.take(found).await,
-        Err(error) => look.fall_back(failure(&error, url)),
+        Err(error) => return look.fall_back(failure(&error, url)).await,
+    };
+    // These keys had their say.
+    if taken.as_ref().map_or_else(|failure| failure.reason == Reason::VerificationFailed, |_| true) {
+        memory.keys = keys;
     }
+    taken
 }
 
 /// Whether this revision was verified, as the status says.
@@ -176,7 +189,8 @@ struct Look<'a> {
     remote: Remote,
     /// Whether the spec is the one of which the status speaks.
     is_untouched: bool,
-    is_asked_for: bool,
+    /// What was verified before is verified again: somebody asks, or the keys are others.
+    verifies_anew: bool,
 }
 
 impl Look<'_> {
@@ -193,7 +207,7 @@ impl Look<'_> {
     }
 
     /// What was read in an earlier life stays in use until the host answers again, or has again what it had.
-    fn fall_back(self, failure: Failure) -> Result<Outcome, Failure> {
+    async fn fall_back(self, failure: Failure) -> Result<Outcome, Failure> {
         let is_ours = |last: &&Revision| {
             self.follow.may_be(last) && (self.repo.spec.verify.is_none() || is_trusted(self.before, last))
         };
@@ -202,7 +216,7 @@ impl Look<'_> {
         let (namespace, name) = self.names();
         if let Some(revision) = last.filter(|_| self.context.ground.head(&namespace, &name).is_none()) {
             let target = self.target(&revision);
-            self.set(Found { revision, target }, self.before.verification.clone());
+            self.set(Found { revision, target }, self.before.verification.clone()).await;
         }
         Err(failure)
     }
@@ -221,10 +235,10 @@ impl Look<'_> {
                 return Err(failure);
             }
             // The keys can't be read: what is not verified is not taken, and what was stays.
-            Err(failure) => return self.fall_back(failure),
+            Err(failure) => return self.fall_back(failure).await,
         };
         let revision = found.revision.clone();
-        self.set(found, verification.clone());
+        self.set(found, verification.clone()).await;
         Ok(Outcome::Grounded { revision, verification })
     }
 
@@ -233,7 +247,7 @@ impl Look<'_> {
         // By its name too: a signed tag may have been copied to another one.
         let is_known = verify::is_known(trust.spec.mode, trust.last.as_ref(), &found.revision.commit)
             && self.before.revision.as_ref() == Some(&found.revision);
-        if is_known && self.is_untouched && !self.is_asked_for {
+        if is_known && self.is_untouched && !self.verifies_anew {
             return Ok(trust.last);
         }
         let stays = self.stays(&found.revision).map(ToString::to_string);
@@ -266,7 +280,7 @@ impl Look<'_> {
         let reach = self.context.reach(&namespace, &name);
         // After a restart on another disk the host has it, unless it was rewritten and cleaned up there.
         match self.mirror.fetch(&self.remote, &Target::Commit, &last.commit, reach).await {
-            Ok(()) => self.set(Found { revision: last.clone(), target }, self.before.verification.clone()),
+            Ok(()) => self.set(Found { revision: last.clone(), target }, self.before.verification.clone()).await,
             Err(error) => {
                 tracing::warn!(namespace, name, %error, "cannot read {last}, which was verified last");
                 self.context.ground.remove(&namespace, &name);
@@ -274,7 +288,7 @@ impl Look<'_> {
         }
     }
 
-    fn set(&self, found: Found, verification: Option<VerificationStatus>) {
+    async fn set(&self, found: Found, verification: Option<VerificationStatus>) {
         let (namespace, name) = self.names();
         let grounded = Grounded {
             is_branch: self.follow.is_branch() && self.follow.may_be(&found.revision),
@@ -285,9 +299,9 @@ impl Look<'_> {
             trust: self.trust(verification).map(Arc::new),
         };
         let was = self.context.ground.head(&namespace, &name).map(|was| was.revision.to_string());
-        if self.context.ground.set(&namespace, &name, grounded) {
+        if self.context.ground.set(&namespace, &name, grounded.clone()) {
             tracing::info!(namespace, name, revision = %found.revision, was, "new head");
-            self.context.wake_dependants(&namespace, &name);
+            rendering::wake(self.context, &namespace, &name, &grounded).await;
         }
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::reflector::ObjectRef;
 
 pub mod yaml;
 pub mod hash;
@@ -22,6 +21,7 @@ pub mod input;
 pub mod chart;
 pub mod order;
 pub mod inventory;
+pub mod places;
 pub mod observed;
 pub mod fields;
 pub mod plan;
@@ -44,8 +44,8 @@ pub mod windows;
 
 use crate::api::condition::{Reason, ready};
 use crate::api::git_sync;
-use crate::api::{CONFIRM_PRUNE, FINALIZER, GitSync, GitSyncStatus, OVERRIDE_WINDOWS};
-use crate::applying::{Applying, Before, Others, Swept, sweep};
+use crate::api::{CONFIRM_PRUNE, GitSync, GitSyncStatus, OVERRIDE_WINDOWS};
+use crate::applying::{Announced, Applying, Before, Others, Swept, announced, sweep};
 use crate::awaiting;
 use crate::clock::{self, Now};
 use crate::cluster::Cluster;
@@ -55,9 +55,10 @@ use crate::context::{Context, Grounded, Progress, requested_at};
 use crate::failure::Failure;
 use crate::finalizing::finalize;
 use crate::object::{Manifest, ObjectKey};
-use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, cluster_failure, identity, owner, places, view};
+use crate::observing::{self, Keys, PODS_AFTER, Unhealthy, Watched, owner, view};
 use crate::quarantine::caught;
 use crate::referring::{self, References};
+use crate::remotes;
 use crate::rendering::{self, Rendering};
 use crate::revision::Revision;
 use fights::Fights;
@@ -65,6 +66,7 @@ use inventory::Inventory;
 use manner::Phase;
 use plan::Plan;
 use refusals::Refusals;
+use render::remote_uid;
 use status::{Broken, Outcome, Waits};
 
 /// How long "on its way" may stay unwritten, so that what becomes healthy at once costs one status.
@@ -76,15 +78,17 @@ const BLIND: Duration = Duration::from_secs(5);
 #[derive(Clone, Default)]
 pub struct Remembered {
     pub(crate) progress: Progress<GitSyncStatus>,
-    rendering: Option<Arc<Rendering>>,
-    references: References,
+    pub(crate) rendering: Option<Arc<Rendering>>,
+    pub(crate) references: References,
+    /// The cluster of its objects, with its rights.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) inventory: Option<Inventory>,
     pub(crate) unhealthy: Unhealthy,
     pub(crate) fights: Fights,
     pub(crate) refusals: Refusals,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
-    has_finalizer: bool,
+    announced: Announced,
     /// A large inventory as it was packed last, by its digest: to pack one takes longer than all else that a run does.
     pub(crate) packed: Option<(u64, git_sync::Inventory)>,
     /// The generation whose rules judged the objects.
@@ -95,6 +99,8 @@ pub struct Remembered {
     pub(crate) window: Option<git_sync::WindowStatus>,
     /// Objects of hooks that go when the status is written.
     swept: Vec<Swept>,
+    /// Many others of its cluster are worked on.
+    is_queued: bool,
 }
 
 impl Remembered {
@@ -110,11 +116,10 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     let mut memory = context.syncs.get(&*sync);
     let before = memory.progress.status.clone().or_else(|| sync.status.clone()).unwrap_or_default();
     if sync.metadata.deletion_timestamp.is_some() {
-        referring::follow(&context, &sync, &mut memory.references, References::new());
-        observing::leave(&context, &sync, &mut memory.unhealthy).await;
-        context.syncs.put(&*sync, memory.clone());
-        let owned = memory.inventory.or_else(|| before.inventory.as_ref().map(Inventory::decode)).unwrap_or_default();
-        return finalize(&sync, &context, owned, &before).await;
+        observing::leave(&context, &sync, &mut memory.unhealthy);
+        let again = finalize(&sync, &context, &mut memory, &before).await;
+        context.syncs.put(&*sync, memory);
+        return again;
     }
     let mut outcome =
         Run { sync: &sync, context: &context, memory: &mut memory, before: &before, now }.keep_equal().await;
@@ -128,6 +133,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         status.window = memory.window.clone();
     }
     let mut again = match &outcome {
+        Ok(Outcome::Waiting) if memory.is_queued => remotes::LATER,
         Ok(Outcome::Suspended | Outcome::Waiting) => Duration::from_secs(24 * 3600),
         Ok(Outcome::Applied { waits, .. } | Outcome::Staged { waits, .. } | Outcome::Held { waits, .. }) => {
             let audit = now.until(memory.audited, sync.spec.interval.0).max(Duration::from_secs(1));
@@ -167,7 +173,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
         Ok(_) => {
             tell(&sync, &context, &before, &status).await;
             memory.progress.status = Some(status.clone());
-            sweep(&sync, &context, &mut memory.swept).await;
+            sweep(&context, (&sync, memory.cluster.as_ref()), &mut memory.swept).await;
         }
         Err(error) => {
             tracing::warn!(kind = "GitSync", name = sync.name_any(), "status not written: {error}");
@@ -232,6 +238,12 @@ fn committed_at(
     DateTime::from_timestamp(grounded.mirror.commit_info(&revision.commit).ok()?.time, 0)
 }
 
+/// What is recorded as owned.
+pub(crate) fn recorded(memory: &Remembered, before: &GitSyncStatus) -> Inventory {
+    let kept = memory.inventory.clone();
+    kept.unwrap_or_else(|| before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
+}
+
 pub(crate) fn is_ready(status: &GitSyncStatus) -> bool {
     ready(&status.conditions).is_some_and(|ready| ready.status == "True")
 }
@@ -245,30 +257,12 @@ pub(crate) struct Run<'a> {
     pub(crate) now: Now,
 }
 
-impl Context {
-    /// Whether a GitSync owns an object. One of a namespace that we do not serve always does, as we can't know.
-    fn owns(&self, (namespace, name): &(String, String), key: &ObjectKey) -> bool {
-        let is_served = self.settings.namespace.as_ref().is_none_or(|served| served == namespace);
-        let Some(sync) = self.stores.git_syncs.get(&ObjectRef::new(name).within(namespace)) else { return !is_served };
-        let holds = |memory: &Remembered| memory.inventory.as_ref().map(|owned| owned.contains(key));
-        let recorded = || Some(Inventory::decode(sync.status.as_ref()?.inventory.as_ref()?).contains(key));
-        self.syncs.look(&*sync, holds).flatten().or_else(recorded).unwrap_or(false)
-    }
-
-    /// The other GitSyncs that render an object: when one gives it up, they take it over.
-    pub(crate) fn heirs(&self, sync: &GitSync, key: &ObjectKey) -> Vec<Arc<GitSync>> {
-        let renders = |memory: &Remembered| memory.rendering.as_ref().is_some_and(|r| r.hashes.contains_key(key));
-        let wants = |other: &Arc<GitSync>| {
-            other.uid() != sync.uid() && !other.spec.suspend && self.syncs.look(&**other, renders).unwrap_or(false)
-        };
-        self.stores.git_syncs.state().into_iter().filter(wants).collect()
-    }
-}
-
 impl Run<'_> {
     async fn keep_equal(&mut self) -> Result<Outcome, Broken> {
         self.memory.window = None;
+        self.memory.is_queued = false;
         if self.sync.spec.suspend {
+            remotes::leave(self.context, self.sync, self.memory);
             return Ok(Outcome::Suspended);
         }
         let standing = self.standing()?;
@@ -277,15 +271,19 @@ impl Run<'_> {
         let Some(grounded) = self.context.footing(self.sync, &self.sync.spec.config_repo_ref.name)? else {
             return Ok(Outcome::Waiting);
         };
-        self.add_finalizer().await?;
         awaiting::learn(self.context, self.sync)?;
         let revision = grounded.revision.clone();
         self.memory.window = standing.map(|standing| standing.status(overridden, Some(&revision)));
-        let (rendering, failed) = self.render(&grounded).await?;
-        awaiting::depend(self.context, self.sync, &revision)?;
-        let owned = self.owned();
         let broken = |failure: Failure| Broken::early(failure, &revision);
-        let watched = self.watches(&rendering.manifests, &owned).await.map_err(broken)?;
+        let Some(reached) = remotes::reach(self.context, self.sync, self.memory).await.map_err(broken)? else {
+            self.memory.is_queued = true;
+            return Ok(Outcome::Waiting);
+        };
+        let cluster = reached.cluster.clone();
+        let (rendering, failed) = self.render(&grounded, &cluster).await?;
+        awaiting::depend(self.context, self.sync, &revision)?;
+        let owned = self.owned(&cluster).await;
+        let watched = self.watches(&cluster, &rendering.manifests, &owned).await.map_err(broken)?;
         let (keys, denied) = (watched.keys, watched.denied.values().next().cloned());
         let all = rendering.clone();
         let rendering = rendering.without(&watched.denied);
@@ -293,17 +291,16 @@ impl Run<'_> {
         self.memory.rendering = Some(all.clone());
         self.context.syncs.put(self.sync, self.memory.clone());
         let mut others = Others::of(self.sync, &rendering).map_err(broken)?;
-        let (mut owned, plan) = self.plan(&rendering, owned, &keys, &revision, &mut others);
+        let (mut owned, plan) = self.plan(&rendering, owned, (&keys, &cluster), &revision, &mut others);
         let (ignored, hashes) = (&others.ignored, &*others.hashes);
-        let (context, cluster) = (self.context, self.cluster());
+        let context = self.context;
         let mask = &rendering.mask;
         let occasion = format!("{revision} {:?} {:?}", self.sync.metadata.generation, requested_at(self.sync));
         let applying =
             Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now, occasion };
-        if plan.apply.iter().any(|stage| !stage.is_empty()) {
-            let written = applying.write_ahead(self.before, &mut owned, &plan, &rendering).await.map_err(broken)?;
-            self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
-        }
+        let ahead = (self.before, &mut self.memory.announced);
+        let written = applying.write_ahead(ahead, &mut owned, &plan, &all).await.map_err(broken)?;
+        self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
         let may_start = failed.is_none() && !plan.is_held;
         let hooks = self.hooks(&all, &others, (&plan, &watched.denied), may_start);
         let (held, hook_failure) = match applying.run_hooks(&hooks, Phase::Before, &mut owned).await {
@@ -341,26 +338,19 @@ impl Run<'_> {
         Ok(standing)
     }
 
-    async fn add_finalizer(&mut self) -> Result<(), Failure> {
-        let mut finalizers = self.sync.finalizers().to_vec();
-        if self.memory.has_finalizer || finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
-            return Ok(());
-        }
-        finalizers.push(FINALIZER.to_owned());
-        self.context.cluster.write_finalizers(self.sync, &finalizers).await.map_err(|error| cluster_failure(&error))?;
-        self.memory.has_finalizer = true;
-        Ok(())
-    }
-
     /// The rendering of the head; when that fails, of the last good revision, with the failure beside it.
-    async fn render(&mut self, grounded: &Grounded) -> Result<(Arc<Rendering>, Option<Failure>), Broken> {
+    async fn render(
+        &mut self,
+        grounded: &Grounded,
+        cluster: &Cluster,
+    ) -> Result<(Arc<Rendering>, Option<Failure>), Broken> {
         let is_audit = self.now.until(self.memory.audited, self.sync.spec.interval.0).is_zero()
             || requested_at(self.sync) != self.before.last_handled_reconcile_at;
         let kept = self.memory.rendering.clone();
         // One that was made for another spec is no answer to this one, but still the last good state.
         let fresh = kept.clone().filter(|kept| !is_audit && kept.generation == self.sync.metadata.generation);
         let head = &grounded.revision;
-        let outside = referring::outside(self.context, self.sync, &mut self.memory.references).await;
+        let outside = referring::outside(self.context, self.sync, cluster, &mut self.memory.references).await;
         let rendered = match &outside {
             Ok(outside) => {
                 let rendered = rendering::render(self.context, self.sync, grounded, head, fresh, outside);
@@ -391,33 +381,50 @@ impl Run<'_> {
         }
     }
 
-    fn owned(&self) -> Inventory {
-        self.memory
-            .inventory
-            .clone()
-            .unwrap_or_else(|| self.before.inventory.as_ref().map(Inventory::decode).unwrap_or_default())
-    }
-
-    fn cluster(&self) -> Cluster {
-        self.context.cluster.by(&identity(self.sync, self.context))
+    /// What is owned in this cluster. What is in another one is left there, and told once.
+    async fn owned(&mut self, cluster: &Cluster) -> Inventory {
+        let owned = recorded(self.memory, self.before);
+        let here = cluster.site().cluster();
+        if owned.cluster() == here {
+            return owned;
+        }
+        if let Some(note) = remotes::left_behind(&owned) {
+            tracing::warn!(namespace = self.sync.namespace(), name = self.sync.name_any(), "{note}");
+            let publish = self.context.cluster.publish(
+                self.sync,
+                Severity::Warning,
+                Reason::ClusterChanged,
+                &note,
+                self.now.wall,
+            );
+            let _ = publish.await;
+        }
+        self.memory.inventory = Some(Inventory::of(here));
+        self.memory.fights = Fights::default();
+        Inventory::of(here)
     }
 
     /// Watches every kind that is rendered or owned; a kind that the cluster does not know yet is left for after the first stage.
-    pub(crate) async fn watches(&self, manifests: &[Manifest], owned: &Inventory) -> Result<Watched, Failure> {
-        let rendered = manifests.iter().map(|manifest| (manifest.gvk.clone(), manifest.key.namespace.clone()));
-        let wanted: BTreeSet<_> = rendered.chain(places(owned)).collect();
-        observing::start(self.context, &identity(self.sync, self.context), wanted).await
+    pub(crate) async fn watches(
+        &self,
+        cluster: &Cluster,
+        manifests: &[Manifest],
+        owned: &Inventory,
+    ) -> Result<Watched, Failure> {
+        let known = places::owned(owned).chain(announced(self.sync, self.before));
+        let wanted: BTreeSet<_> = places::rendered(manifests).chain(known).collect();
+        observing::start(self.context, cluster, wanted).await
     }
 
     fn plan(
         &self,
         rendering: &Rendering,
         owned: Inventory,
-        keys: &Keys,
+        (keys, cluster): (&Keys, &Cluster),
         revision: &Revision,
         others: &mut Others<'_>,
     ) -> (Inventory, Plan) {
-        let owner = owner(self.sync);
+        let (owner, uid) = (owner(self.sync), remote_uid(self.sync));
         let views: BTreeMap<(String, String, String), String> = keys
             .iter()
             .map(|((gvk, namespace), key)| ((gvk.group.clone(), gvk.kind.clone(), namespace.clone()), view(key)))
@@ -425,7 +432,7 @@ impl Run<'_> {
         let mut owned = owned;
         // The labels are the record that survives a crash: what carries ours is ours, whatever the status says.
         for ((gvk, _), key) in keys {
-            for labelled in self.context.table.owned(&view(key), &owner) {
+            for labelled in self.context.table.owned(&view(key), &owner, uid.as_deref()) {
                 owned.add(labelled, &gvk.version);
             }
         }
@@ -440,7 +447,10 @@ impl Run<'_> {
             let view = views.get(&(key.group.clone(), key.kind.clone(), key.namespace.clone()));
             if let Some(entry) = view.and_then(|view| self.context.table.get(view, &key)) {
                 let mut seen = entry.observed;
-                seen.owner = seen.owner.filter(|other| *other == owner || self.context.owns(other, &key));
+                let is_ours = seen.is_of(&owner, uid.as_deref());
+                seen.owner = seen
+                    .owner
+                    .filter(|other| is_ours || self.context.owns(other, seen.owner_uid.as_deref(), cluster, &key));
                 observed.insert(key, seen);
             }
         }
@@ -471,27 +481,10 @@ async fn tell(sync: &GitSync, context: &Context, before: &GitSyncStatus, status:
         "True" if before.last_applied_revision != status.last_applied_revision => (Severity::Normal, Reason::Applied),
         "True" if was.is_none_or(|was| was.status != "True") => (Severity::Normal, Reason::Applied),
         "Unknown" if ready.reason == Reason::WaitingForWindow.as_str() => (Severity::Normal, Reason::WaitingForWindow),
-        "False" => (Severity::Warning, failed_reason(&ready.reason)),
+        "False" => (Severity::Warning, Reason::named(&ready.reason).unwrap_or(Reason::ApplyFailed)),
         _ => return,
     };
     if is_news {
         let _ = context.cluster.publish(sync, severity, reason, &ready.message, clock::now().wall).await;
     }
-}
-
-fn failed_reason(reason: &str) -> Reason {
-    let known = [
-        Reason::RenderFailed,
-        Reason::HealthCheckFailed,
-        Reason::PruneFailed,
-        Reason::PruneUnconfirmed,
-        Reason::HookFailed,
-        Reason::AccessDenied,
-        Reason::DependencyNotReady,
-        Reason::DependencyCycle,
-        Reason::ClusterUnavailable,
-        Reason::InvalidSpec,
-        Reason::InternalError,
-    ];
-    known.into_iter().find(|known| known.as_str() == reason).unwrap_or(Reason::ApplyFailed)
 }

@@ -1,15 +1,18 @@
 //! Part of the GROUND, and of whoever pushes: whether a revision is signed as `spec.verify` says. In: the revision, the Secret's keys, what
 //! was verified before. Out: which keys signed it, or which commit is refused, and why. The Secret is read at each look.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::condition::Reason;
 use crate::api::config_repo::{VerificationStatus, VerifySpec};
 use crate::clock;
+use crate::cluster;
 use crate::context::{Context, Grounded};
 use crate::failure::{Failure, printable};
 use crate::git::{self, Keyring, Mirror, Reach, Target};
 use crate::quarantine::caught_aside;
+use crate::reach::fingerprint;
 use crate::revision::{CommitId, Revision};
 use crate::source::verify::{self, Checks, Suspect};
 use crate::source::{failure, secret_failure, signed};
@@ -91,6 +94,18 @@ impl Trust {
             |reason| Failure::user(Reason::InvalidSecret, format!("spec.verify: Secret {namespace}/{name}: {reason}"));
         read.map(Arc::new).map_err(invalid)
     }
+}
+
+/// Tells the keys that a Secret holds from others, so that one that is taken out counts although the branch stays; none when the
+/// Secret can't be read now.
+pub async fn keys(context: &Context, namespace: &str, spec: &VerifySpec) -> Option<[u8; 32]> {
+    let data = match context.cluster.secret(namespace, &spec.secret_ref.name).await {
+        Ok(data) => data,
+        Err(cluster::Error::NotFound(_)) => BTreeMap::new(),
+        Err(_) => return None,
+    };
+    let parts: Vec<&[u8]> = data.iter().flat_map(|(key, value)| [key.as_bytes(), value]).collect();
+    Some(fingerprint(b'v', &parts))
 }
 
 /// Verifies what we are about to push onto a branch that is trusted only when signed: else we would not take our own commit back.

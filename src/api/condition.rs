@@ -126,6 +126,8 @@ reasons! {
     Contested,
     /// Objects were deleted.
     Pruned,
+    /// Another cluster is kept equal from now on; what was applied in the one of before stays there.
+    ClusterChanged,
     /// The API server refused what the service account may not do.
     AccessDenied,
     /// The API server could not be asked.

@@ -14,6 +14,7 @@ mod checks;
 mod decryption;
 mod helm;
 mod history;
+mod remote;
 mod treatment;
 mod windows;
 
@@ -24,6 +25,7 @@ pub use checks::{AccessFrom, Dependency, HealthCheck, HealthCheckExpr};
 pub use decryption::{Decryption, DecryptionProvider};
 pub use helm::HelmChart;
 pub use history::{HISTORY, RevisionOutcome, RevisionRecord};
+pub use remote::{KubeConfig, KubeConfigSecret};
 pub use treatment::{DeletionPolicy, IgnoreDifference, IgnoreTarget, ObjectDrift};
 pub use windows::{SyncWindow, WindowKind, WindowState, WindowStatus};
 
@@ -146,6 +148,10 @@ pub struct GitSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account_name: Option<String>,
+    /// Another cluster: everything is read, watched, applied and deleted there. The GitSync, its Secrets, its status and its events stay
+    /// where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_config: Option<KubeConfig>,
     /// When objects may be applied, corrected and pruned; at any time when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -220,6 +226,10 @@ pub struct Inventory {
     /// The entries of a large inventory, so that they fit into one object of etcd: JSON, compressed by gzip, in Base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<String>,
+    /// Stands for the address of the cluster that the objects are in, with `spec.kubeConfig`. What is in another cluster than the one of
+    /// now is never touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
 }
 
 /// One owned object.

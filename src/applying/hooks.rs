@@ -6,11 +6,11 @@ use kube::ResourceExt;
 
 use crate::api::GitSync;
 use crate::api::condition::Reason;
-use crate::cluster::Error;
+use crate::cluster::{Cluster, Error};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::object::{Gvk, Manifest, ObjectKey};
-use crate::observing::{cluster_failure, identity, view};
+use crate::observing::{cluster_failure, view};
 use crate::sync::hooks::{self, Hooked, How, Live, State, Step};
 use crate::sync::inventory::Inventory;
 use crate::sync::manner::{HookDelete, Phase};
@@ -189,11 +189,8 @@ impl Applying<'_> {
 }
 
 /// Deletes the objects of hooks whose end stands in the status now.
-pub(crate) async fn sweep(sync: &GitSync, context: &Context, swept: &mut Vec<Swept>) {
-    if swept.is_empty() {
-        return;
-    }
-    let cluster = context.cluster.by(&identity(sync, context));
+pub(crate) async fn sweep(context: &Context, (sync, cluster): (&GitSync, Option<&Cluster>), swept: &mut Vec<Swept>) {
+    let Some(cluster) = cluster.filter(|_| !swept.is_empty()) else { return };
     for (gvk, key, uid) in std::mem::take(swept) {
         match cluster.delete(&gvk, &key, &uid).await {
             Ok(()) => context.table.leaves(&key, &uid),

@@ -7,7 +7,8 @@ use kube::Client;
 use kube::core::GroupVersion;
 use kube::discovery::{ApiResource, Scope};
 
-use super::{Error, Identity, REQUEST_TIMEOUT};
+use super::remote::{Link, answer};
+use super::{Error, Identity, settled};
 use crate::object::Gvk;
 
 /// One kind as the server serves it.
@@ -31,14 +32,16 @@ pub struct Served {
 /// The kinds that were asked for so far. A kind that was not found is asked for again, as it may have been installed since.
 pub struct Kinds {
     client: Client,
+    identity: Identity,
+    link: Option<Link>,
     known: RwLock<HashMap<Gvk, Kind>>,
     /// One question at a time: many ask for the same group at once.
     asking: tokio::sync::Mutex<()>,
 }
 
 impl Kinds {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, known: RwLock::default(), asking: tokio::sync::Mutex::default() }
+    pub(super) fn new(client: Client, identity: Identity, link: Option<Link>) -> Self {
+        Self { client, identity, link, known: RwLock::default(), asking: tokio::sync::Mutex::default() }
     }
 
     /// What is known already of a kind.
@@ -73,13 +76,11 @@ impl Kinds {
     async fn ask(&self, gvk: &Gvk) -> Result<(), Error> {
         let version = GroupVersion { group: gvk.group.clone(), version: gvk.version.clone() };
         let asked = kube::discovery::pinned_group(&self.client, &version);
-        let group = match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
-            Ok(Ok(group)) => group,
+        let group = match answer(self.link.as_ref(), asked).await {
             // A group that nobody serves is answered in plain text, so only the code tells.
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
             Ok(Err(kube::Error::Discovery(_))) => return Ok(()),
-            Ok(Err(error)) => return Err(Error::from_kube(error, &Identity::Controller, "the API group")),
-            Err(_) => return Err(Error::Unavailable("no answer to a discovery request".to_owned())),
+            answer => settled(self.link.as_ref(), answer, &self.identity, "the API group")?,
         };
         let mut known = self.write();
         for (resource, capabilities) in group.versioned_resources(&gvk.version) {
@@ -99,12 +100,8 @@ impl Kinds {
             let core = self.client.list_core_api_versions_aggregated();
             futures::try_join!(self.client.apiserver_version(), core, self.client.list_api_groups_aggregated())
         };
-        let (version, core, groups) = match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
-            Ok(answer) => {
-                answer.map_err(|error| Error::from_kube(error, &Identity::Controller, "the API's versions"))?
-            }
-            Err(_) => return Err(Error::Unavailable("no answer to a discovery request".to_owned())),
-        };
+        let answer = answer(self.link.as_ref(), asked).await;
+        let (version, core, groups) = settled(self.link.as_ref(), answer, &self.identity, "the API's versions")?;
         let mut api_versions = Vec::new();
         for group in core.items.into_iter().chain(groups.items) {
             let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();

@@ -30,7 +30,7 @@ impl Cluster {
     /// # Errors
     /// When the server can't be asked, refuses, or does not know the kind.
     pub async fn get(&self, gvk: &Gvk, key: &ObjectKey) -> Result<Option<Value>, Error> {
-        let kind = self.kinds.resolve(gvk).await?;
+        let kind = self.shared.kinds.resolve(gvk).await?;
         let api = self.api(&kind, &key.namespace);
         let live = self.within(&key.to_string(), api.get_opt(&key.name)).await?;
         Ok(live.and_then(|object| serde_json::to_value(object).ok()))
@@ -41,7 +41,7 @@ impl Cluster {
     /// # Errors
     /// When the server can't be asked, refuses, or does not know the kind.
     pub async fn list(&self, gvk: &Gvk, namespace: &str) -> Result<Vec<Value>, Error> {
-        let kind = self.kinds.resolve(gvk).await?;
+        let kind = self.shared.kinds.resolve(gvk).await?;
         let api = self.api(&kind, namespace);
         let params = ListParams::default().limit(LISTED);
         let listed = self.within(&gvk.kind, api.list(&params)).await?;
@@ -54,9 +54,9 @@ impl Cluster {
     /// # Errors
     /// When the server can't be asked, refuses, or does not know the kind.
     pub async fn apply(&self, manifest: &Manifest) -> Result<Value, Error> {
-        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let kind = self.shared.kinds.resolve(&manifest.gvk).await?;
         let api = self.api(&kind, &manifest.key.namespace);
-        let _permit = self.writes.acquire().await;
+        let _permit = self.shared.writes.acquire().await;
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let what = manifest.key.to_string();
         let live = self.within(&what, api.patch(&manifest.key.name, &params, &Patch::Apply(&manifest.body))).await;
@@ -69,11 +69,11 @@ impl Cluster {
     /// # Errors
     /// When the server can't be asked, refuses, or does not know the kind.
     pub async fn create(&self, manifest: &Manifest) -> Result<Option<Value>, Error> {
-        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let kind = self.shared.kinds.resolve(&manifest.gvk).await?;
         let api = self.api(&kind, &manifest.key.namespace);
         let object: DynamicObject = serde_json::from_value(manifest.body.clone())
             .map_err(|error| Error::Refused { code: 400, message: error.to_string() })?;
-        let _permit = self.writes.acquire().await;
+        let _permit = self.shared.writes.acquire().await;
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let what = manifest.key.to_string();
         match self.within(&what, api.create(&params, &object)).await {
@@ -86,7 +86,7 @@ impl Cluster {
     /// A kind that went after it was asked for: it is asked for anew from now on.
     fn unserved(&self, error: Error, gvk: &Gvk) -> Error {
         let Error::Unserved = error else { return error };
-        self.kinds.forget(&gvk.group);
+        self.kinds().forget(&gvk.group);
         Error::UnknownKind { api_version: gvk.api_version(), kind: gvk.kind.clone() }
     }
 
@@ -95,7 +95,7 @@ impl Cluster {
     /// # Errors
     /// When it would not be taken, or as [`apply`](Self::apply).
     pub async fn try_create(&self, manifest: &Manifest) -> Result<(), Error> {
-        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let kind = self.shared.kinds.resolve(&manifest.gvk).await?;
         let api = self.api(&kind, &manifest.key.namespace);
         let mut object: DynamicObject = serde_json::from_value(manifest.body.clone())
             .map_err(|error| Error::Refused { code: 400, message: error.to_string() })?;
@@ -120,12 +120,12 @@ impl Cluster {
         live: &Value,
         fields: Vec<Value>,
     ) -> Result<Value, Error> {
-        let kind = self.kinds.resolve(&manifest.gvk).await?;
+        let kind = self.shared.kinds.resolve(&manifest.gvk).await?;
         let api = self.api(&kind, &manifest.key.namespace);
         let patch = serde_json::json!({
             "metadata": { "managedFields": fields, "resourceVersion": live.pointer("/metadata/resourceVersion") }
         });
-        let _permit = self.writes.acquire().await;
+        let _permit = self.shared.writes.acquire().await;
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let what = manifest.key.to_string();
         let live = self.within(&what, api.patch(&manifest.key.name, &params, &Patch::Merge(&patch))).await?;
@@ -137,7 +137,7 @@ impl Cluster {
     /// # Errors
     /// When the server can't be asked or refuses.
     pub async fn delete(&self, gvk: &Gvk, key: &ObjectKey, uid: &str) -> Result<(), Error> {
-        let kind = match self.kinds.resolve(gvk).await {
+        let kind = match self.shared.kinds.resolve(gvk).await {
             Ok(kind) => kind,
             // The kind is gone, and its objects with it.
             Err(Error::UnknownKind { .. }) => return Ok(()),
@@ -148,7 +148,7 @@ impl Cluster {
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };
-        let _permit = self.writes.acquire().await;
+        let _permit = self.shared.writes.acquire().await;
         match self.within(&key.to_string(), self.api(&kind, &key.namespace).delete(&key.name, &params)).await {
             Ok(_) | Err(Error::NotFound(_) | Error::Unserved) => Ok(()),
             Err(error) => Err(error),

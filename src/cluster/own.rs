@@ -60,16 +60,24 @@ impl Cluster {
         self.within(name, api.patch_status(name, &params, &Patch::Merge(&patch))).await.map(|_| ())
     }
 
-    /// Replaces the object's finalizers, only on the version of it that was read.
+    /// Replaces the object's finalizers, and sets one annotation beside them; not on another object that has its name by now.
     ///
     /// # Errors
-    /// When the object changed meanwhile, or the server can't be asked or refuses.
-    pub async fn write_finalizers<K>(&self, object: &K, finalizers: &[String]) -> Result<(), Error>
+    /// When the server can't be asked or refuses.
+    pub async fn write_finalizers<K>(
+        &self,
+        object: &K,
+        finalizers: &[String],
+        annotation: Option<(&str, &str)>,
+    ) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
     {
         let (api, name) = self.own_api(object);
-        let patch = serde_json::json!({ "metadata": { "finalizers": finalizers, "uid": object.meta().uid } });
+        let mut patch = serde_json::json!({ "metadata": { "finalizers": finalizers, "uid": object.meta().uid } });
+        if let Some((key, value)) = annotation {
+            patch["metadata"]["annotations"] = serde_json::json!({ key: value });
+        }
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         match self.within(&name, api.patch(&name, &params, &Patch::Merge(&patch))).await {
             Ok(_) | Err(Error::NotFound(_) | Error::Unserved) => Ok(()),

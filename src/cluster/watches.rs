@@ -16,6 +16,7 @@ use kube::runtime::watcher;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
+use super::remote::Site;
 use super::{Cluster, Error, Identity};
 use crate::api::OWNER_NAME;
 use crate::object::Gvk;
@@ -28,6 +29,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// What one watch looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchKey {
+    /// Which API server.
+    pub site: Site,
     /// Whose rights it uses.
     pub identity: Identity,
     /// The kind.
@@ -80,7 +83,6 @@ pub type Job = BoxFuture<'static, ()>;
 
 /// All running watches.
 pub struct Watches {
-    cluster: Cluster,
     listener: Listener,
     jobs: mpsc::UnboundedSender<Job>,
     running: Mutex<HashMap<WatchKey, Running>>,
@@ -93,19 +95,19 @@ struct Running {
 
 impl Watches {
     /// No watch yet; `jobs` goes to the one place that spawns.
-    pub fn new(cluster: Cluster, listener: Listener, jobs: mpsc::UnboundedSender<Job>) -> Self {
-        Self { cluster, listener, jobs, running: Mutex::default() }
+    pub fn new(listener: Listener, jobs: mpsc::UnboundedSender<Job>) -> Self {
+        Self { listener, jobs, running: Mutex::default() }
     }
 
-    /// Starts a watch unless it runs already.
+    /// Starts a watch of `cluster`, the key's, unless it runs already.
     ///
     /// # Errors
     /// When the server does not know the kind or can't be asked for it.
-    pub async fn start(&self, key: &WatchKey) -> Result<watch::Receiver<WatchState>, Error> {
+    pub async fn start(&self, cluster: &Cluster, key: &WatchKey) -> Result<watch::Receiver<WatchState>, Error> {
         if let Some(state) = self.state(key) {
             return Ok(state);
         }
-        let cluster = self.cluster.by(&key.identity);
+        let cluster = cluster.by(&key.identity);
         let kind = cluster.kinds().resolve(&key.gvk).await?;
         let api: Api<DynamicObject> = match &key.namespace {
             Some(namespace) if kind.is_namespaced => Api::namespaced_with(cluster.client(), namespace, &kind.resource),
@@ -142,6 +144,13 @@ impl Watches {
         if let Some(running) = self.lock().remove(key) {
             running.stop.notify_one();
         }
+    }
+
+    /// Ends all watches of an API server. Returns what they looked at.
+    pub fn stop_all(&self, site: &Site) -> Vec<WatchKey> {
+        let stopped: Vec<_> = self.lock().extract_if(|key, _| key.site == *site).collect();
+        stopped.iter().for_each(|(_, running)| running.stop.notify_one());
+        stopped.into_iter().map(|(key, _)| key).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WatchKey, Running>> {
@@ -255,6 +264,7 @@ mod tests {
     #[test]
     fn a_watch_is_back_soon_and_asks_rarely_for_what_is_refused() {
         let key = |namespace: &str| WatchKey {
+            site: crate::cluster::remote::Site::Home,
             identity: Identity::Controller,
             gvk: Gvk::new("v1", "ConfigMap"),
             namespace: Some(namespace.to_owned()),

@@ -26,6 +26,8 @@ fn repositories() {
         ("nginx", "docker.io", "library/nginx"),
         ("acme/app", "docker.io", "acme/app"),
         ("docker.io/nginx", "docker.io", "library/nginx"),
+        ("index.docker.io/acme/app", "docker.io", "acme/app"),
+        ("index.docker.io/nginx", "docker.io", "library/nginx"),
         ("localhost/app", "localhost", "app"),
         ("127.0.0.1:5000/a/b/c", "127.0.0.1:5000", "a/b/c"),
         ("registry.example.com/acme/my-app__x", "registry.example.com", "acme/my-app__x"),
@@ -45,6 +47,11 @@ fn repositories() {
         "a b",
         "x.io/a_._b",
         "-x.io/a",
+        "/a",
+        "a/",
+        "Acme/app",
+        "x.io/",
+        "[::1]:5000/a",
     ] {
         assert!(bad.parse::<Repository>().is_err(), "{bad:?}");
     }

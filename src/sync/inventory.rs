@@ -27,6 +27,8 @@ const LEFT: &str = "left";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     records: BTreeMap<ObjectKey, Record>,
+    /// Stands for the cluster that they are in; none for the GitSync's own.
+    cluster: Option<String>,
 }
 
 impl Inventory {
@@ -38,7 +40,17 @@ impl Inventory {
             let applied = applied.map(|(rendered, live)| (rendered.to_owned(), live.to_owned()));
             Some((ObjectKey::from_inventory_id(&entry.id)?, Record { version: entry.v.clone(), applied }))
         });
-        Self { records: records.collect() }
+        Self { records: records.collect(), cluster: status.cluster.clone() }
+    }
+
+    /// Nothing in this cluster.
+    pub fn of(cluster: Option<&str>) -> Self {
+        Self { records: BTreeMap::new(), cluster: cluster.map(str::to_owned) }
+    }
+
+    /// The cluster that the objects are in; none for the GitSync's own.
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
     }
 
     /// As the status holds it.
@@ -53,15 +65,17 @@ impl Inventory {
             |entry: &git_sync::InventoryEntry| entry.id.len() + entry.v.len() + entry.h.as_ref().map_or(0, String::len);
         let size: usize = entries.iter().map(|entry| text(entry) + 24).sum();
         match (size > PACKED_FROM).then(|| pack::pack(&entries)).flatten() {
-            Some(packed) => git_sync::Inventory { entries: Vec::new(), packed: Some(packed) },
-            None => git_sync::Inventory { entries, packed: None },
+            Some(packed) => {
+                git_sync::Inventory { entries: Vec::new(), packed: Some(packed), cluster: self.cluster.clone() }
+            }
+            None => git_sync::Inventory { entries, packed: None, cluster: self.cluster.clone() },
         }
     }
 
     /// What tells apart two inventories of this process; it costs far less than to write one.
     pub fn digest(&self) -> u64 {
         let mut hash = DefaultHasher::new();
-        self.records.hash(&mut hash);
+        (&self.records, &self.cluster).hash(&mut hash);
         hash.finish()
     }
 

@@ -12,7 +12,7 @@ use super::health::{Health, assess, pod_trouble};
 use super::manner;
 use super::plan::Observed;
 use super::referred::Referred;
-use crate::api::{FIELD_MANAGER, HOOK_RUN, OWNER_NAME, OWNER_NAMESPACE};
+use crate::api::{FIELD_MANAGER, HOOK_RUN, OWNER_NAME, OWNER_NAMESPACE, OWNER_UID};
 use crate::object::{Gvk, ObjectKey};
 
 /// One watch, by whatever name its owner gave it.
@@ -140,6 +140,7 @@ impl Table {
     /// A view has ended.
     pub fn forget(&self, view: &View) {
         lock(&self.views).remove(view);
+        lock(&self.pods).remove(view);
     }
 
     /// An object is gone, or lost its owner label. Returns whom to wake.
@@ -164,11 +165,11 @@ impl Table {
         lock(&self.views).get(view)?.objects.get(key).cloned()
     }
 
-    /// All objects of a view that carry an owner's labels.
-    pub fn owned(&self, view: &View, owner: &Owner) -> Vec<ObjectKey> {
+    /// All objects of a view that carry an owner's labels ([`Observed::is_of`]).
+    pub fn owned(&self, view: &View, owner: &Owner, uid: Option<&str>) -> Vec<ObjectKey> {
         let views = lock(&self.views);
         let objects = views.get(view).into_iter().flat_map(|listing| &listing.objects);
-        objects.filter(|(_, entry)| entry.observed.owner.as_ref() == Some(owner)).map(|(key, _)| key.clone()).collect()
+        objects.filter(|(_, entry)| entry.observed.is_of(owner, uid)).map(|(key, _)| key.clone()).collect()
     }
 
     /// Someone waits for news of the pods of a view.
@@ -225,8 +226,11 @@ fn is_same(before: &Entry, now: &Entry) -> bool {
 
 /// Whom the labels of an object name.
 fn owner_of(object: &Value) -> Option<Owner> {
-    let label = |name| Some(object.pointer("/metadata/labels")?.get(name)?.as_str()?.to_owned());
-    Some((label(OWNER_NAMESPACE)?, label(OWNER_NAME)?))
+    Some((label(object, OWNER_NAMESPACE)?, label(object, OWNER_NAME)?))
+}
+
+fn label(object: &Value, name: &str) -> Option<String> {
+    Some(object.pointer("/metadata/labels")?.get(name)?.as_str()?.to_owned())
 }
 
 fn entry(object: &Value, rules: Option<&Rules>) -> Option<(ObjectKey, Entry)> {
@@ -245,6 +249,7 @@ fn entry(object: &Value, rules: Option<&Rules>) -> Option<(ObjectKey, Entry)> {
     let observed = Observed {
         uid: text(object, "/metadata/uid"),
         owner,
+        owner_uid: label(object, OWNER_UID),
         projection: projection_hash(object, FIELD_MANAGER),
         kept: manner::kept(object),
         autoscaled: is_autoscaled(object),
@@ -316,13 +321,23 @@ mod tests {
     }
 
     #[test]
+    fn namesakes_of_other_clusters_own_other_objects() {
+        let (table, view) = (Table::default(), "configmaps".to_owned());
+        let mut object = config_map("5", "x");
+        object["metadata"]["labels"][OWNER_UID] = json!("u-sync");
+        table.see(&view, &object);
+        let owned = |uid| table.owned(&view, &owner(), uid).len();
+        assert_eq!((owned(Some("u-sync")), owned(Some("u-other")), owned(None)), (1, 0, 0));
+    }
+
+    #[test]
     fn what_a_new_list_does_not_show_is_gone() {
         let (table, view) = (Table::default(), "configmaps".to_owned());
         table.see(&view, &config_map("5", "x"));
         table.restart(&view);
-        assert_eq!(table.owned(&view, &owner()).len(), 1, "kept until the list is complete");
+        assert_eq!(table.owned(&view, &owner(), None).len(), 1, "kept until the list is complete");
         assert_eq!(table.listed(&view), [owner()]);
-        assert!(table.owned(&view, &owner()).is_empty());
+        assert!(table.owned(&view, &owner(), None).is_empty());
     }
 
     #[test]

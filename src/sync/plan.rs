@@ -18,6 +18,8 @@ pub struct Observed {
     pub uid: String,
     /// Namespace and name of the GitSync that its labels name.
     pub owner: Option<(String, String)>,
+    /// The GitSync's uid that its labels name, when that is of another cluster.
+    pub owner_uid: Option<String>,
     /// The hash of the fields that we own; none when we own none.
     pub projection: Option<String>,
     /// What its annotations say about being left alone.
@@ -28,6 +30,13 @@ pub struct Observed {
     pub autoscaled: bool,
     /// Of a hook: what it was started for.
     pub hook_run: Option<String>,
+}
+
+impl Observed {
+    /// Whether its labels name this GitSync, with this uid when the object is in another cluster than the GitSync.
+    pub fn is_of(&self, owner: &(String, String), uid: Option<&str>) -> bool {
+        self.owner.as_ref() == Some(owner) && self.owner_uid.as_deref() == uid
+    }
 }
 
 /// What the user wants of plans.

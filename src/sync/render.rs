@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::api::git_sync::CommonMetadata;
-use crate::api::{GitSync, OWNER_NAME, OWNER_NAMESPACE};
+use crate::api::{GitSync, OWNER_NAME, OWNER_NAMESPACE, OWNER_UID};
 use crate::object::{Gvk, Manifest, ObjectKey, Problem};
 use crate::sync::yaml;
 
@@ -34,6 +34,8 @@ pub struct Rendered {
 pub struct Options {
     /// Namespace and name of the GitSync.
     pub owner: (String, String),
+    /// Its uid, when they go into another cluster.
+    pub uid: Option<String>,
     /// The namespace of all namespaced objects, whatever the files say.
     pub target_namespace: Option<String>,
     /// Labels and annotations of all objects.
@@ -46,10 +48,16 @@ impl Options {
         let namespace = sync.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
         Self {
             owner: (namespace, sync.metadata.name.clone().unwrap_or_default()),
+            uid: remote_uid(sync),
             target_namespace: sync.spec.target_namespace.clone(),
             common_metadata: sync.spec.common_metadata.clone().unwrap_or_default(),
         }
     }
+}
+
+/// What tells the objects of a GitSync in another cluster from those of its namesakes: its uid.
+pub fn remote_uid(sync: &GitSync) -> Option<String> {
+    sync.spec.kube_config.as_ref().and(sync.metadata.uid.clone())
 }
 
 /// Whether a file in a folder without a kustomization is read (as `kubectl apply -f FOLDER` chooses).
@@ -289,7 +297,14 @@ pub fn finish(rendered: Rendered, options: &Options, scope: &dyn Fn(&Gvk) -> Sco
         let CommonMetadata { labels, annotations } = &options.common_metadata;
         mark(&mut manifest.body, "annotations", annotations.iter().map(|(key, value)| (key.as_str(), value)));
         let labels = labels.iter().map(|(key, value)| (key.as_str(), value));
-        mark(&mut manifest.body, "labels", labels.chain([(OWNER_NAME, name), (OWNER_NAMESPACE, namespace)]));
+        let owner = [(OWNER_NAME, name), (OWNER_NAMESPACE, namespace)].into_iter();
+        let owner = owner.chain(options.uid.iter().map(|uid| (OWNER_UID, uid)));
+        mark(&mut manifest.body, "labels", labels.chain(owner));
+        if options.uid.is_none()
+            && let Some(Value::Object(labels)) = manifest.body.pointer_mut("/metadata/labels")
+        {
+            labels.shift_remove(OWNER_UID);
+        }
     }
     // Stable, so that of equal objects the earlier file is the first.
     manifests.sort_by(|a, b| a.key.cmp(&b.key));

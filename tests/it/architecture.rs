@@ -10,7 +10,7 @@ const PURE: [&str; 5] = ["api", "source", "watch", "update", "sync"];
 /// Everything that touches the world.
 const SHELLS: [&str; 6] = ["registry", "git", "forge", "cluster", "http", "tool"];
 /// Flows and edges, where the two meet.
-const JOINTS: [&str; 25] = [
+const JOINTS: [&str; 26] = [
     "context",
     "tracking",
     "trusting",
@@ -24,6 +24,7 @@ const JOINTS: [&str; 25] = [
     "proposing",
     "rendering",
     "referring",
+    "remotes",
     "awaiting",
     "observing",
     "applying",

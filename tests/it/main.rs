@@ -49,6 +49,7 @@ mod races;
 mod refs;
 mod refused;
 mod registries;
+mod remotes;
 mod reliability;
 mod rivals;
 mod sealed;
@@ -141,6 +142,7 @@ fn run_tests() -> ExitCode {
         sealed::trials(),
         overlays::trials(),
         tenants::trials(),
+        remotes::trials(),
         installing::trials(),
         outages::trials(),
         refused::trials(),

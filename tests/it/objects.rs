@@ -23,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("objects: a folder of plain files", a_folder_of_plain_files),
         trial("objects: what a new GitSync costs, and an unchanged one", what_a_git_sync_costs),
+        trial("objects: a crash in the first apply forgets nothing", a_crash_forgets_nothing),
         trial("objects: a refused object stops no other", a_refused_object_stops_no_other),
         trial("objects: kubectl apply is succeeded", kubectl_apply_is_succeeded),
         trial("objects: a namespace that goes comes back", a_namespace_that_goes_comes_back),
@@ -196,6 +197,35 @@ async fn a_folder_of_plain_files(world: World) {
     event(&world, "apps", Reason::Applied, &[&repo.head()]).await;
 }
 
+async fn a_crash_forgets_nothing(world: World) {
+    let repo = fleet(&world, &[("a.yaml", &config_map("a", "x")), ("web.yaml", &service("web", 80))]).await;
+    git_sync(&world, "path: ./").await;
+    let crash = || async {
+        let tagboat = world.tagboat().await;
+        synced(&world, "apps", &repo.head()).await;
+        tagboat.kill9().await;
+        // As if it had died before its first status.
+        let nothing: serde_json::Map<String, Value> =
+            serde_json::to_value(world.api::<GitSync>().get("apps").await.unwrap().status)
+                .unwrap()
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(|field| (field.clone(), Value::Null))
+                .collect();
+        let patch = Patch::Merge(json!({"status": nothing}));
+        world.api::<GitSync>().patch_status("apps", &PatchParams::default(), &patch).await.unwrap();
+    };
+    crash().await;
+    repo.remove(&["web.yaml"], "no Service any more, nor anything else of its kind");
+    crash().await;
+    exists::<Service>(&world, "web", false).await;
+
+    world.api::<GitSync>().delete("apps", &DeleteParams::default()).await.unwrap();
+    let _tagboat = world.tagboat().await;
+    exists::<ConfigMap>(&world, "a", false).await;
+}
+
 async fn what_a_git_sync_costs(world: World) {
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: robot}\n";
     let four = format!("{}{}{}{account}", config_map("a", "x"), config_map("b", "x"), service("web", 80));
@@ -213,7 +243,7 @@ async fn what_a_git_sync_costs(world: World) {
     let expected = ["patch configmaps/a", "patch configmaps/b", "patch serviceaccounts/robot", "patch services/web"];
     assert_eq!(acted, expected);
     let count = |what: &str| writes(&world, mark).iter().filter(|write| write.contains(what)).count();
-    assert_eq!(count("gitsyncs/apps/status"), 2, "{:?}", writes(&world, mark));
+    assert_eq!(count("gitsyncs/apps/status"), 1, "{:?}", writes(&world, mark));
     assert_eq!(count("gitsyncs/apps") - count("gitsyncs/apps/status"), 1, "the finalizer: {:?}", writes(&world, mark));
     assert_eq!(count(" events/"), 1, "{:?}", writes(&world, mark));
     let reads = |verb: &str, since| -> Vec<String> {

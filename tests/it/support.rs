@@ -30,6 +30,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use self::cluster::Cluster;
+use self::cluster::other::Other;
 use self::git::GitServer;
 use self::gitea::Gitea;
 use self::registry::Registry;
@@ -71,6 +72,12 @@ async fn stop_on_signal() {
 pub async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Result<Cluster, String>> = OnceCell::const_new();
     started("cluster", CLUSTER.get_or_init(Cluster::start).await)
+}
+
+/// The other shared cluster.
+pub async fn other_cluster() -> &'static Other {
+    static OTHER: OnceCell<Result<Other, String>> = OnceCell::const_new();
+    started("other cluster", OTHER.get_or_init(Other::start).await)
 }
 
 /// The shared registry without login.

@@ -13,9 +13,10 @@ use tagboat::api::condition::Reason;
 
 use crate::objects::*;
 use crate::setup::*;
-use crate::support::trial;
+use crate::support::tagboat::Launch;
 use crate::support::wait::wait_for;
 use crate::support::world::{World, make_namespace};
+use crate::support::{other_cluster, trial};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -24,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         trial("tenants: rights that are taken and given back", rights_taken_and_given_back),
         trial("tenants: a denied namespace stops no other one", a_denied_namespace_stops_no_other_one),
         trial("tenants: one waits for another", one_waits_for_another),
+        trial("tenants: a dependency in another namespace", a_dependency_in_another_namespace),
         trial("tenants: a circle is told", a_circle_is_told),
         trial("tenants: what leaves Git is pruned, or not", what_leaves_git_is_pruned),
         trial("tenants: an object moves to another GitSync", an_object_moves),
@@ -194,6 +196,37 @@ async fn one_waits_for_another(world: World) {
     synced(&world, "apps", &commit).await;
     println!("apps ready after {:?}", begin.elapsed());
     exists::<ConfigMap>(&world, "a", true).await;
+}
+
+/// One controller for all namespaces, so in a cluster where nobody else is.
+async fn a_dependency_in_another_namespace(world: World) {
+    let other = other_cluster().await;
+    other.install_definitions().await;
+    let apps = world.elsewhere(other.client());
+    let mut infra = world.elsewhere(other.client());
+    infra.namespace = format!("{}-infra", world.namespace);
+    let repo = world.repo("fleet", &[("apps/a.yaml", &config_map("a", "x")), ("infra/b.yaml", &config_map("b", "x"))]);
+    for side in [&apps, &infra] {
+        other.namespace(&side.namespace).await;
+        config_repo(side, &repo).await;
+    }
+    let base = format!("path: infra, targetNamespace: {}", infra.namespace);
+    sync(&infra, "base", &base).await;
+    git_sync(&apps, &format!("path: apps, dependsOn: [{{name: base, namespace: {}}}]", infra.namespace)).await;
+    let launch = Launch { kubeconfig: other.admin(), namespace: None, env: Vec::new(), ..world.launch() };
+    let _tagboat = world.run(&launch).await;
+    synced(&infra, "base", &repo.head()).await;
+    fails(&apps, "apps", Reason::AccessDenied, &["base", "spec.accessFrom does not name"]).await;
+    exists::<ConfigMap>(&apps, "a", false).await;
+
+    let begin = Instant::now();
+    sync(&infra, "base", &format!("{base}, accessFrom: {{namespaces: [{}]}}", apps.namespace)).await;
+    synced(&apps, "apps", &repo.head()).await;
+    println!("after {:?}", begin.elapsed());
+    exists::<ConfigMap>(&apps, "a", true).await;
+    sync(&infra, "base", &format!("{base}, accessFrom: {{namespaces: [elsewhere]}}")).await;
+    fails(&apps, "apps", Reason::AccessDenied, &["spec.accessFrom does not name"]).await;
+    exists::<ConfigMap>(&apps, "a", true).await;
 }
 
 async fn a_circle_is_told(world: World) {

@@ -295,6 +295,7 @@ async fn predecessors_hand_over(world: World) {
         ("argocd-controller", "argocd.argoproj.io/instance", true),
         ("helm", "app.kubernetes.io/managed-by", true),
         ("kubectl", "app", true),
+        ("kustomize-controller", "kustomize.toolkit.fluxcd.io/name", false),
         ("argocd-controller", "argocd.argoproj.io/instance", false),
         ("helm", "app.kubernetes.io/managed-by", false),
         ("kubectl-client-side-apply", "app", false),
@@ -329,4 +330,16 @@ async fn predecessors_hand_over(world: World) {
         assert_eq!(map["metadata"]["managedFields"].as_array().unwrap().len(), 1, "{manager}");
     }
     assert_eq!(live::<ConfigMap>(&world, "merged").await["data"], json!({"greeting": "two", "extra": "old"}));
+    assert_eq!(events(&world, "apps", Reason::DriftCorrected).await, Vec::<String>::new(), "nobody is fought");
+    // What was taken over is tagboat's: a field that leaves Git leaves the object, and one of nobody's stays.
+    for n in 0..count {
+        edit::<ConfigMap>(&world, &format!("m{n}"), "someone", json!({"data": {"more": "theirs"}})).await;
+    }
+    let bare = |n| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{n}}}\ndata: {{other: three}}\n---\n");
+    let commit = repo.commit(&[("all.yaml", &(0..count).map(bare).collect::<String>())], "another field");
+    synced(&world, "apps", &commit).await;
+    for (n, (manager, ..)) in predecessors.iter().enumerate() {
+        let map = live::<ConfigMap>(&world, &format!("m{n}")).await;
+        assert_eq!(map["data"], json!({"other": "three", "more": "theirs"}), "{manager}");
+    }
 }

@@ -42,7 +42,7 @@ fn data(name: &str) -> String {
 fn what_is_recorded() -> Result<(), Failed> {
     let recorded: Value = serde_json::from_str(&data("recorded.json")).unwrap();
     let owner = ("web".to_owned(), "apps".to_owned());
-    let options = Options { owner, target_namespace: None, common_metadata: Default::default() };
+    let options = Options { owner, uid: None, target_namespace: None, common_metadata: Default::default() };
     let read = plain(&[("objects.yaml".to_owned(), data("objects.yaml").into_bytes())]);
     let known = read.manifests.clone();
     let rendered = finish(read, &options, &|gvk| builtin_scope(gvk, &known).unwrap_or(Scope::Namespaced));

@@ -20,6 +20,7 @@ use crate::support::{gitea_host, trial};
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("verifying: a head that must be signed", a_signed_head),
+        trial("verifying: a key that is taken out", a_key_that_is_taken_out),
         trial("verifying: every commit since the last", every_commit),
         trial("verifying: signed tags of a range, at Gitea", signed_tags),
         trial("verifying: our own commits", our_own),
@@ -144,6 +145,23 @@ async fn greeting(world: &World, first: &str) -> Repo {
     world.git_secret("git").await;
     git_sync(world, "path: ., prune: true").await;
     repo
+}
+
+async fn a_key_that_is_taken_out(world: World) {
+    let repo = greeting(&world, "zero").await;
+    let (ann, bob) = (Person::with_ssh(), Person::with_ssh());
+    keys(&world, &[&ann, &bob]).await;
+    let commit = ann.say(&repo, "one", SIGNED);
+    follow(&world, &repo.url, "verify: {secretRef: {name: keys}}").await;
+    let _tagboat = world.tagboat().await;
+    at(&world, &format!("main@sha1:{commit}")).await;
+    says(&world, "one").await;
+    world.api::<k8s_openapi::api::core::v1::Secret>().delete("keys", &Default::default()).await.unwrap();
+    keys(&world, &[&bob]).await;
+    refused(&world, &[&commit, "which is not among the trusted ones", "nothing is in use"]).await;
+    says(&world, "one").await;
+    keys(&world, &[&bob, &ann]).await;
+    at(&world, &format!("main@sha1:{commit}")).await;
 }
 
 async fn a_signed_head(world: World) {

@@ -91,7 +91,10 @@ impl Pack {
     pub async fn end(self) {
         match self.wire {
             Wire::Ssh(session) => session.end().await,
-            Wire::Http(mut body) => drop(timeout(GOODBYE, body.answer.chunk()).await),
+            Wire::Http(mut body) => {
+                let rest = async { while let Ok(Some(_)) = body.answer.chunk().await {} };
+                drop(timeout(GOODBYE, rest).await);
+            }
         }
     }
 }

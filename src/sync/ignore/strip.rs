@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE};
+use crate::api::{FIELD_MANAGER, OWNER_NAME, OWNER_NAMESPACE, OWNER_UID};
 use crate::sync::fields::{apply_entries, is_own_entry, path};
 
 /// The object without the fields at these JSON pointers.
@@ -61,7 +61,7 @@ pub fn of_managers(body: &Value, live: &Value, managers: &[String]) -> Vec<Strin
 }
 
 fn is_ours(pointer: &str) -> bool {
-    let owner = [OWNER_NAME, OWNER_NAMESPACE].map(|label| format!("/metadata/labels/{}", escaped(label)));
+    let owner = [OWNER_NAME, OWNER_NAMESPACE, OWNER_UID].map(|label| format!("/metadata/labels/{}", escaped(label)));
     let fixed = ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"];
     fixed.contains(&pointer) || owner.iter().any(|label| label == pointer)
 }

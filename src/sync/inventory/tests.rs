@@ -22,6 +22,13 @@ fn a_status_reads_back() {
 }
 
 #[test]
+fn the_cluster_is_recorded() {
+    let status = Inventory::of(Some("c1")).encode();
+    assert_eq!((status.cluster.as_deref(), Inventory::decode(&status).cluster()), (Some("c1"), Some("c1")));
+    assert_ne!(Inventory::of(Some("c1")).digest(), Inventory::of(None).digest());
+}
+
+#[test]
 fn ten_thousand_objects_with_long_names_fit_into_one_object_of_etcd() {
     let mut inventory = Inventory::default();
     for index in 0..10_000 {
@@ -49,7 +56,7 @@ fn ten_thousand_objects_with_long_names_fit_into_one_object_of_etcd() {
 #[test]
 fn what_is_no_packed_inventory_is_an_empty_one() {
     for packed in ["", "x", "aGVsbG8="] {
-        let status = git_sync::Inventory { entries: Vec::new(), packed: Some(packed.to_owned()) };
+        let status = git_sync::Inventory { entries: Vec::new(), packed: Some(packed.to_owned()), cluster: None };
         assert_eq!(Inventory::decode(&status), Inventory::default());
     }
     let entries = vec![git_sync::InventoryEntry { id: key("a").inventory_id(), v: "v1".into(), h: None }; 1000];

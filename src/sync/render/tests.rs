@@ -8,6 +8,7 @@ use super::*;
 fn options(target: Option<&str>) -> Options {
     Options {
         owner: ("flux".into(), "app".into()),
+        uid: None,
         target_namespace: target.map(str::to_owned),
         common_metadata: CommonMetadata::default(),
     }

@@ -2,6 +2,7 @@
 //! `-broken` crash-loops, every other one is ready at once.
 
 pub mod audit;
+pub mod other;
 pub mod spare;
 
 use std::path::{Path, PathBuf};

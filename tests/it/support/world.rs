@@ -47,6 +47,12 @@ impl World {
         Self { namespace, cluster, registry, git, client, logs: Logs::default() }
     }
 
+    /// The same names in another cluster.
+    pub fn elsewhere(&self, client: Client) -> Self {
+        let (cluster, registry, git) = (self.cluster, self.registry, self.git);
+        Self { namespace: self.namespace.clone(), cluster, registry, git, client, logs: self.logs.clone() }
+    }
+
     /// The kind's objects in the test's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
