@@ -24,6 +24,7 @@ use crate::sync::ignore::Ignored;
 use crate::sync::inventory::Inventory;
 use crate::sync::manner::{self, Mode};
 use crate::sync::plan::{Action, Cause, Plan};
+use crate::sync::refusals::{Failed, Refusals};
 use crate::sync::substitute::Mask;
 use crate::sync::waves::Waves;
 use crate::sync::{fields, status};
@@ -56,6 +57,8 @@ pub struct Applying<'a> {
     pub mask: &'a Mask,
     /// The clock's reading of this run.
     pub now: Now,
+    /// What people last did: the commit, the spec, the request for a run.
+    pub occasion: String,
 }
 
 /// What is known before a plan is carried out.
@@ -64,6 +67,8 @@ pub struct Before {
     pub owned: Inventory,
     /// What was corrected lately.
     pub fights: Fights,
+    /// What was refused lately.
+    pub refusals: Refusals,
     /// A hook that everything but corrections waits for.
     pub held: Option<ObjectKey>,
 }
@@ -84,6 +89,8 @@ pub struct Applied {
     pub left: BTreeMap<ObjectKey, ObjectDrift>,
     /// What was corrected lately.
     pub fights: Fights,
+    /// What was refused lately.
+    pub refusals: Refusals,
 }
 
 /// What was done so far.
@@ -97,24 +104,17 @@ struct Done {
     is_news: bool,
     left: BTreeMap<ObjectKey, ObjectDrift>,
     fights: Fights,
+    refusals: Refusals,
 }
 
-struct Failed {
-    reason: Reason,
-    text: String,
-    is_transient: bool,
+fn failed(key: &ObjectKey, reason: Reason, error: &Error) -> Failed {
+    Failed { reason, text: format!("{key}: {error}"), is_transient: error.is_transient() }
 }
 
-impl Failed {
-    fn new(key: &ObjectKey, reason: Reason, error: &Error) -> Self {
-        Self { reason, text: format!("{key}: {error}"), is_transient: error.is_transient() }
-    }
-
-    /// The server quotes what it refuses.
-    fn of(manifest: &Manifest, error: &Error) -> Self {
-        let text = format!("{}: {}", manifest.key, Mask::of(&manifest.body).hide(&error.to_string()));
-        Self { text, ..Self::new(&manifest.key, reason(error), error) }
-    }
+/// The server quotes what it refuses.
+fn refused(manifest: &Manifest, error: &Error) -> Failed {
+    let text = format!("{}: {}", manifest.key, Mask::of(&manifest.body).hide(&error.to_string()));
+    Failed { text, ..failed(&manifest.key, reason(error), error) }
 }
 
 impl Applying<'_> {
@@ -125,10 +125,12 @@ impl Applying<'_> {
         let mut done = Done {
             owned: before.owned,
             fights: before.fights,
+            refusals: before.refusals,
             failed: plan.problems.iter().map(refused).collect(),
             ..Done::default()
         };
         let manifests: BTreeMap<&ObjectKey, &Manifest> = rendering.manifests.iter().map(|m| (&m.key, m)).collect();
+        done.refusals.keep(|key| manifests.contains_key(key));
         let waves = Waves::of(&rendering.manifests);
         let held = before.held.as_ref();
         done.waiting.extend(held.map(|hook| (hook.clone(), hook.clone())));
@@ -155,7 +157,7 @@ impl Applying<'_> {
                 heirs_of_all.extend(heirs);
                 match given_up {
                     Ok(()) => done.owned.remove(&action.key),
-                    Err(error) => done.failed.push(Failed::new(&action.key, Reason::PruneFailed, &error)),
+                    Err(error) => done.failed.push(failed(&action.key, Reason::PruneFailed, &error)),
                 }
             }
             plan.forgotten.iter().for_each(|key| done.owned.remove(key));
@@ -170,6 +172,7 @@ impl Applying<'_> {
             is_news: done.is_news,
             left: done.left,
             fights: done.fights,
+            refusals: done.refusals,
         }
     }
 
@@ -198,6 +201,17 @@ impl Applying<'_> {
 
     /// Applies objects that wait for nothing, at once.
     async fn apply_stage(&self, stage: &[&Action], manifests: &BTreeMap<&ObjectKey, &Manifest>, done: &mut Done) {
+        let mut due: Vec<&Action> = Vec::new();
+        for action in stage {
+            match done.refusals.holds(&action.key, &self.tried(&action.key), self.now.steady) {
+                Some(failed) => {
+                    done.failed.push(failed.clone());
+                    done.broken.insert(action.key.clone());
+                }
+                None => due.push(action),
+            }
+        }
+        let stage = &due;
         let drifted = stage.iter().filter(|action| action.cause == Cause::Drifted);
         let drifts = drifted.map(|action| self.drift(manifests[&action.key]).map(|drift| (&action.key, drift)));
         let drifts: BTreeMap<_, _> = futures::future::join_all(drifts).await.into_iter().collect();
@@ -213,6 +227,7 @@ impl Applying<'_> {
             let manifest = manifests[&action.key];
             match result {
                 Ok(Some(live)) => {
+                    done.refusals.taken(&action.key);
                     if let Some(drift) = drifts.get(&action.key).filter(|drift| !drift.is_nothing) {
                         self.tell_correction(&action.key, drift, &mut done.fights).await;
                     }
@@ -222,11 +237,18 @@ impl Applying<'_> {
                 }
                 Ok(None) => done.owned.leave(action.key.clone(), &manifest.gvk.version),
                 Err(error) => {
+                    let failed = refused(manifest, &error);
+                    done.refusals.refused(&action.key, self.tried(&action.key), failed.clone(), self.now.steady);
                     done.broken.insert(action.key.clone());
-                    done.failed.push(Failed::of(manifest, &error));
+                    done.failed.push(failed);
                 }
             }
         }
+    }
+
+    /// What is tried of an object, and on what occasion.
+    fn tried(&self, key: &ObjectKey) -> String {
+        format!("{} {}", self.hashes[key], self.occasion)
     }
 
     /// Whether those who wait for an object may go on.

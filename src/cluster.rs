@@ -23,6 +23,9 @@ use remote::{Link, Site};
 
 /// How long one request may take, so that a silent API server never holds a reconcile.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an API server may say nothing at all: watches that have nothing to tell are renewed sooner, and a list that never comes
+/// would end a watch for good.
+pub const SILENCE: Duration = Duration::from_secs(330);
 /// Writes in flight at once: about what saturates an API server; more only adds latency.
 pub const WRITES_AT_ONCE: usize = 24;
 
@@ -287,8 +290,8 @@ mod tests {
             ("configmaps \"b\" not found", 404, "not found"),
             ("Too many requests, please try again later.", 429, "refused 429"),
         ] {
-            let status =
-                Status { message: message.to_owned(), code, reason: "Forbidden".to_owned(), ..Status::default() };
+            let reason = if code == 403 { "Forbidden" } else { "" };
+            let status = Status { message: message.to_owned(), code, reason: reason.to_owned(), ..Status::default() };
             let error = Error::from_kube(kube::Error::Api(Box::new(status)), &Identity::Controller, "b");
             let seen = match error {
                 Error::Refused { code, .. } => format!("refused {code}"),

@@ -45,6 +45,7 @@ impl Run<'_> {
             (self.memory.unhealthy.since, self.memory.unhealthy.waited_since) = (None, None);
         }
         self.memory.fights = std::mem::take(&mut applied.fights);
+        self.memory.refusals = std::mem::take(&mut applied.refusals);
         self.remember(&applied.owned);
         for heir in &applied.heirs {
             let _ = self.context.wakes.git_syncs.send(ObjectRef::from_obj(&**heir));

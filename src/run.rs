@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ConfigRepo, GitSync, ImagePolicy, ImageUpdate};
-use crate::cluster::Cluster;
 use crate::cluster::watches::{Job, SOON, Watches};
+use crate::cluster::{Cluster, SILENCE};
 use crate::context::{Context, Ground, Memory, Settings, Stores, Wakes};
 use crate::http::hooks::Hooks;
 use crate::http::{self, Pages, Readiness};
@@ -84,9 +84,6 @@ impl Election {
 
 /// How long what runs may take to finish when the process is asked to end.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How long the API server may say nothing at all: watches that have nothing to tell are renewed sooner.
-const SILENCE: Duration = Duration::from_secs(330);
 
 /// Runs until SIGTERM or SIGINT: then no new work is taken, what runs is finished or dropped, and the lead is given back.
 ///
@@ -181,7 +178,6 @@ pub async fn config(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<Conf
         None => Config::infer().await.context("no kubeconfig given or found, and not in a cluster")?,
     };
     config.default_retry = false;
-    // A list has no limit of its own, and an answer that never comes would end a watch for good.
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     Ok(config)

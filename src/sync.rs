@@ -30,6 +30,7 @@ pub mod waves;
 pub mod recreate;
 pub mod ignore;
 pub mod fights;
+pub mod refusals;
 pub mod hooks;
 pub mod cel;
 pub mod health;
@@ -64,6 +65,7 @@ use fights::Fights;
 use inventory::Inventory;
 use manner::Phase;
 use plan::Plan;
+use refusals::Refusals;
 use render::remote_uid;
 use status::{Broken, Outcome, Waits};
 
@@ -83,6 +85,7 @@ pub struct Remembered {
     pub(crate) inventory: Option<Inventory>,
     pub(crate) unhealthy: Unhealthy,
     pub(crate) fights: Fights,
+    pub(crate) refusals: Refusals,
     /// When everything was last compared from the ground.
     audited: Option<std::time::Instant>,
     announced: Announced,
@@ -153,7 +156,7 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
                 "{}",
                 broken.failure
             );
-            broken.failure.retry_after(memory.progress.failures + 1, sync.metadata.uid.as_deref())
+            next_try(broken, &memory, &sync, ended)
         }
     };
     again = again.min(until_windows_change(&memory, now, ended).unwrap_or(again));
@@ -180,6 +183,12 @@ pub async fn reconcile(sync: Arc<GitSync>, context: Arc<Context>) -> Requeue {
     context.syncs.put(&*sync, memory);
     awaiting::wake_dependants(&context, &sync, &before, &status);
     Requeue::requeue(again)
+}
+
+/// When a run that failed is tried again, or the first object of it that may be taken then.
+fn next_try(broken: &Broken, memory: &Remembered, sync: &GitSync, now: Now) -> Duration {
+    let again = broken.failure.retry_after(memory.progress.failures + 1, sync.metadata.uid.as_deref());
+    again.min(memory.refusals.next(now.steady).unwrap_or(again))
 }
 
 /// How long until the windows say something else, from the end of a run.
@@ -286,8 +295,9 @@ impl Run<'_> {
         let (ignored, hashes) = (&others.ignored, &*others.hashes);
         let context = self.context;
         let mask = &rendering.mask;
+        let occasion = format!("{revision} {:?} {:?}", self.sync.metadata.generation, requested_at(self.sync));
         let applying =
-            Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now };
+            Applying { context, sync: self.sync, cluster, keys: &keys, ignored, hashes, mask, now: self.now, occasion };
         let ahead = (self.before, &mut self.memory.announced);
         let written = applying.write_ahead(ahead, &mut owned, &plan, &all).await.map_err(broken)?;
         self.memory.progress.status = written.or_else(|| self.memory.progress.status.take());
@@ -298,7 +308,8 @@ impl Run<'_> {
             Err(failure) => (hooks.first(Phase::Before), Some(failure)),
         };
         let due = if plan.is_held { applying.due(&hooks, &owned) } else { Vec::new() };
-        let known = Before { owned, fights: std::mem::take(&mut self.memory.fights), held };
+        let (fights, refusals) = (std::mem::take(&mut self.memory.fights), std::mem::take(&mut self.memory.refusals));
+        let known = Before { owned, fights, refusals, held };
         let may_prune = failed.is_none() && denied.is_none();
         let mut applied = applying.carry_out(&rendering, known, &plan, may_prune).await;
         let large = || status::unconfirmed(&plan, &revision).filter(|_| applied.waiting.is_empty());

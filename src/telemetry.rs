@@ -26,7 +26,7 @@ pub enum LogFormat {
 /// Starts logging to standard error; `filter` is a level or a tracing filter such as `tagboat=debug`.
 pub fn start(format: LogFormat, filter: &str) {
     // kube's own lines and spans say what ours say already.
-    let filter = format!("kube_runtime=warn,kube_client=warn,{filter}");
+    let filter = format!("kube_runtime=warn,kube_client=warn,kube_client::client::builder=off,{filter}");
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match format {

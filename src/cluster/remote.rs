@@ -9,7 +9,7 @@ use kube::config::AuthInfo;
 use kube::{Client, Config};
 use tokio::sync::{Notify, watch};
 
-use super::{Cluster, Error, Identity, REQUEST_TIMEOUT, Shared};
+use super::{Cluster, Error, Identity, REQUEST_TIMEOUT, SILENCE, Shared};
 use crate::reach::Kubeconfig;
 use crate::reach::kubeconfig::Login;
 
@@ -134,6 +134,8 @@ impl Cluster {
         config.auth_info = user(&kubeconfig.login);
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.default_retry = false;
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true;
         let client = Client::try_from(config).map_err(|error| unusable(&error))?;
         let site = Site::Remote { way: kubeconfig.id().into(), cluster: kubeconfig.cluster().into() };
         Ok(Self::of(Shared::new(client, Identity::Kubeconfig, site, Some(Link::new(DOUBT)))))

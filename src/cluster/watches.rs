@@ -166,11 +166,11 @@ async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, stat
         None => config,
     };
     let mut events = pin!(watcher(api, config));
-    let mut failures = 0;
+    let mut failures = Failures::default();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                failures = 0;
+                failures = Failures::default();
                 let (seen, is_synced) = seen(event, &key.gvk);
                 if let Some(seen) = seen {
                     // An object that breaks who listens is not seen; all others are.
@@ -190,21 +190,33 @@ async fn follow(api: Api<DynamicObject>, key: WatchKey, listener: Listener, stat
                         && std::mem::replace(state, WatchState::Failed(text.clone()))
                             != WatchState::Failed(text.clone())
                 });
-                failures += 1;
-                tokio::time::sleep(wait(&key, failures, is_answer(&error))).await;
+                #[expect(clippy::disallowed_methods, reason = "a shell waits")]
+                tokio::time::sleep(failures.wait(&key, is_answer(&error))).await;
             }
         }
     }
 }
 
-/// How long a watch waits after so many failures in a row. Who can't reach the server asks again soon, so that all is seen at once when
-/// it is back; who got an answer asks ever more rarely. Each has its own time, so that they don't all come at once.
-fn wait(key: &WatchKey, failures: u32, is_answer: bool) -> Duration {
-    let longest = if is_answer { LONGEST } else { SOON };
-    let mut hash = DefaultHasher::new();
-    (key, failures).hash(&mut hash);
-    let wait = Duration::from_millis(400 << failures.min(7)).min(longest);
-    wait / 2 + wait / 2 * u32::from(hash.finish().to_le_bytes()[0]) / 255
+/// Failures of a watch in a row, all of the same kind.
+#[derive(Default)]
+struct Failures {
+    number: u32,
+    are_answers: bool,
+}
+
+impl Failures {
+    /// How long to wait after one more. Who can't reach the server asks again soon, so that all is seen at once when it is back; who
+    /// got an answer asks ever more rarely. Each watch has its own time, so that they don't all come at once.
+    fn wait(&mut self, key: &WatchKey, is_answer: bool) -> Duration {
+        // A server that has just started says no to much, for a moment.
+        self.number = if self.are_answers == is_answer { self.number.saturating_add(1) } else { 1 };
+        self.are_answers = is_answer;
+        let longest = if is_answer { LONGEST } else { SOON };
+        let mut hash = DefaultHasher::new();
+        (key, self.number).hash(&mut hash);
+        let wait = Duration::from_millis(400 << self.number.min(7)).min(longest);
+        wait / 2 + wait / 2 * u32::from(hash.finish().to_le_bytes()[0]) / 255
+    }
 }
 
 /// Whether the server said no, and not the network.
@@ -259,12 +271,18 @@ mod tests {
             is_owned: true,
             one: None,
         };
-        for (failures, shortest, longest) in [(1, 400, 800), (2, 800, 1600), (3, 1000, 2000), (100, 1000, 2000)] {
-            let wait = wait(&key("a"), failures, false).as_millis();
-            assert!((shortest..=longest).contains(&wait), "{failures}: {wait}");
+        let nth = |namespace: &str, number: u32, is_answer: bool| {
+            let mut failures = Failures { number: number - 1, are_answers: is_answer };
+            failures.wait(&key(namespace), is_answer)
+        };
+        for (number, shortest, longest) in [(1, 400, 800), (2, 800, 1600), (3, 1000, 2000), (100, 1000, 2000)] {
+            let wait = nth("a", number, false).as_millis();
+            assert!((shortest..=longest).contains(&wait), "{number}: {wait}");
         }
-        assert!(wait(&key("a"), 100, true) >= LONGEST / 2);
-        let waits: Vec<Duration> = ["a", "b", "c", "d"].map(|namespace| wait(&key(namespace), 9, false)).to_vec();
+        assert!(nth("a", 100, true) >= LONGEST / 2);
+        let mut failures = Failures { number: 100, are_answers: false };
+        assert!(failures.wait(&key("a"), true) < SOON, "the first answer after an outage is no long row of refusals");
+        let waits: Vec<Duration> = ["a", "b", "c", "d"].map(|namespace| nth(namespace, 9, false)).to_vec();
         assert!(waits.iter().any(|wait| *wait != waits[0]), "each has its own: {waits:?}");
     }
 }

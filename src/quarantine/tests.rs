@@ -22,11 +22,12 @@ fn a_panic_is_told_by_its_place_and_never_by_values() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let word = "sesäme".to_owned();
     let (cut, missing) = (word.clone(), word.clone());
+    let fails = move || -> Result<(), String> { Err(missing) };
     let told = [
         runtime.block_on(caught(async { panic!("written into the program") })).unwrap_err(),
         runtime.block_on(caught(async { panic!("it holds {word}") })).unwrap_err(),
         runtime.block_on(caught_aside(move || cut[..4].len())).unwrap_err(),
-        runtime.block_on(caught_aside(move || Err::<(), String>(missing).unwrap())).unwrap_err(),
+        runtime.block_on(caught_aside(move || fails().unwrap())).unwrap_err(),
     ];
     for failure in &told {
         assert_eq!(failure.reason, Reason::InternalError);
