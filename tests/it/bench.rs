@@ -14,8 +14,10 @@ mod fleet;
 mod history;
 mod images;
 mod memory;
+mod monorepo;
 mod policies;
 mod release;
+mod restart;
 mod scans;
 mod table;
 mod watched;
@@ -81,6 +83,8 @@ pub struct Sizes {
     pub rounds: usize,
     /// Edits by hand.
     pub edits: usize,
+    /// Lines that change in the fleet's repository.
+    pub lines: usize,
     /// Releases.
     pub releases: usize,
     /// How long nothing changes.
@@ -103,9 +107,10 @@ const WHOLE_SIZE: Sizes = Sizes {
     burst: 500,
     bursts: 6,
     commits: 100_000,
-    apps: 200,
-    rounds: 3,
+    apps: 1000,
+    rounds: 2,
     edits: 50,
+    lines: 6,
     releases: 20,
     idle: Duration::from_secs(10),
 };
@@ -128,6 +133,7 @@ const SMALL: Sizes = Sizes {
     apps: 20,
     rounds: 1,
     edits: 6,
+    lines: 2,
     releases: 3,
     idle: Duration::from_secs(3),
 };
@@ -199,6 +205,8 @@ async fn run(sizes: Sizes, table: &mut Table) {
     if is_wanted("fleet") {
         let fleet = cold::run(sizes, table).await;
         edits::run(sizes, &fleet, table).await;
+        monorepo::run(sizes, &fleet, table).await;
+        let fleet = restart::run(sizes, fleet, table).await;
         let release = release::run(sizes, &fleet, table).await;
         idle(sizes, &fleet, &release, table).await;
     }

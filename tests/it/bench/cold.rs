@@ -13,7 +13,9 @@ use crate::support::cluster::audit::ApiRequest;
 use crate::support::world::World;
 
 /// Requests for an application.
-const GOAL: usize = 8;
+const GOAL: usize = 7;
+/// Beside the bare client's time.
+const RATIO: f64 = 1.25;
 
 /// The fleet of the last round stays up.
 pub async fn run(sizes: Sizes, table: &mut Table) -> Fleet {
@@ -55,8 +57,13 @@ pub async fn run(sizes: Sizes, table: &mut Table) -> Fleet {
     let (fleet, counts, requests) = last.expect("at least one round");
     let counts = format!("{counts}; Git {} of {} KB", fleet.repo.requests().len(), fleet.wire.bytes() / 1024);
     let row = Row::new(format!("{} apps × 4 objects: created → all ready", sizes.apps)).counts(counts);
-    let row = row.times(Times::new(&floor, 0), Times::new(&ours, 0)).memory(mib(fleet.tagboat.peak_memory()));
-    table.add(row.goal(format!("API requests an app ≤ {GOAL}"), requests.len() <= GOAL * sizes.apps));
+    let (floor, ours) = (Times::new(&floor, 0), Times::new(&ours, 0));
+    let is_fast = ours.median() <= floor.median().mul_f64(RATIO);
+    let row = row.times(floor, ours).memory(mib(fleet.tagboat.peak_memory()));
+    // What is asked once for each kind is nobody's.
+    let of_apps = requests.iter().filter(|request| request.verb != "list" && !request.resource.is_empty()).count();
+    let row = row.goal(format!("API requests an app ≤ {GOAL}, and once for each kind"), of_apps <= GOAL * sizes.apps);
+    table.add(row.goal(format!("≤ {RATIO}×"), is_fast));
     table.detail("API requests an app, cold".to_owned(), counted(&requests, sizes.apps));
     if !deleted.is_empty() {
         let shown: Vec<String> = deleted.iter().map(|time| format!("{:.2} s", time.as_secs_f64())).collect();

@@ -18,6 +18,9 @@ use crate::support::world::World;
 /// What is left out of the percentiles.
 const WARM: usize = 2;
 const FLOOR_APPS: usize = 10;
+const GOAL: Duration = Duration::from_millis(25);
+/// For the slowest of a hundred.
+const TAIL: Duration = Duration::from_millis(150);
 
 pub async fn run(sizes: Sizes, fleet: &Fleet, table: &mut Table) {
     progress("edits by hand");
@@ -47,8 +50,10 @@ pub async fn run(sizes: Sizes, fleet: &Fleet, table: &mut Table) {
     let counts =
         format!("an edit: API {}, {} of them writes", per(requests.len(), sizes.edits), per(writes, sizes.edits));
     let row = Row::new(format!("{} edits of {} apps: edited → corrected", sizes.edits, sizes.apps)).counts(counts);
-    let row = row.times(Times::new(&floor, WARM).with_tail(), Times::new(&ours, WARM).with_tail());
-    table.add(row.memory(mib(fleet.tagboat.peak_memory())));
+    let (floor, ours) = (Times::new(&floor, WARM).with_tail(), Times::new(&ours, WARM).with_tail());
+    let is_met = ours.median() <= GOAL && ours.tail() <= TAIL;
+    let row = row.times(floor, ours).memory(mib(fleet.tagboat.peak_memory()));
+    table.add(row.goal(format!("≤ {} ms, p99 ≤ {} ms", GOAL.as_millis(), TAIL.as_millis()), is_met));
     table.detail("API requests an edit".to_owned(), counted(&requests, sizes.edits));
     drop((of_floor, of_ours));
     healers.iter().for_each(tokio::task::JoinHandle::abort);

@@ -37,7 +37,7 @@ pub struct Fleet {
 
 /// The names of so many applications.
 pub fn apps(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("app-{n:03}")).collect()
+    (0..count).map(|n| format!("app-{n:04}")).collect()
 }
 
 /// The four objects of an application, without namespace. No pods, as running them is not what is measured.
@@ -82,12 +82,15 @@ pub fn image(deployment: &Deployment) -> &str {
     pods.and_then(|pods| pods.containers.first()?.image.as_deref()).unwrap_or_default()
 }
 
+/// Where an application is in the repository.
+pub fn path(app: &str) -> String {
+    format!("apps/{app}/app.yaml")
+}
+
 /// A repository with a folder for each application.
 pub fn repository(world: &World, apps: &[String]) -> Repo {
     let text = |object: &Value| serde_yaml::to_string(object).unwrap();
-    let file = |app: &String| {
-        (format!("apps/{app}/app.yaml"), objects(app).iter().map(text).collect::<Vec<_>>().join("---\n"))
-    };
+    let file = |app: &String| (path(app), objects(app).iter().map(text).collect::<Vec<_>>().join("---\n"));
     let files: Vec<(String, String)> = apps.iter().map(file).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     world.repo("fleet", &files)

@@ -88,6 +88,11 @@ impl Times {
         self.quantile(0.5)
     }
 
+    /// The slowest but for one in a hundred.
+    pub fn tail(&self) -> Duration {
+        self.quantile(0.99)
+    }
+
     fn quantile(&self, quantile: f64) -> Duration {
         let last = self.sorted.len() - 1;
         #[expect(
@@ -105,7 +110,7 @@ impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", show(self.median()))?;
         if self.shows_tail {
-            write!(f, " (p99 {})", show(self.quantile(0.99)))?;
+            write!(f, " (p99 {})", show(self.tail()))?;
         }
         Ok(())
     }
