@@ -37,15 +37,15 @@ impl Applying<'_> {
         plan: &Plan,
         rendering: &Rendering,
     ) -> Result<Option<GitSyncStatus>, Failure> {
+        self.announce(before, memory, owned, rendering).await?;
         let actions = || plan.apply.iter().flatten();
+        if actions().next().is_none() {
+            return Ok(None);
+        }
         let versions: BTreeMap<&ObjectKey, &str> =
             rendering.manifests.iter().map(|m| (&m.key, m.gvk.version.as_str())).collect();
         for action in actions() {
             owned.add(action.key.clone(), versions[&action.key]);
-        }
-        self.announce(before, memory, owned, rendering).await?;
-        if actions().next().is_none() {
-            return Ok(None);
         }
         let is_missing = |action: &Action| matches!(action.cause, Cause::New | Cause::Drifted);
         if let (Some(namespace), true) = (&self.sync.spec.target_namespace, self.sync.spec.create_namespace)

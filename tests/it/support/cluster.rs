@@ -45,17 +45,10 @@ pub struct Cluster {
 impl Cluster {
     /// Starts everything; ready when a Deployment would become Available.
     pub async fn start() -> Result<Self, String> {
-        let mut last = String::new();
-        for attempt in 1..=3 {
-            match Self::try_start(&format!("cluster-{attempt}")).await {
-                Err(reason) if reason.contains("address already in use") => last = reason, // somebody else took the port
-                result => return result,
-            }
-        }
-        Err(last)
+        on_free_ports("cluster", Self::try_start).await
     }
 
-    async fn try_start(name: &str) -> Result<Self, String> {
+    async fn try_start(name: String) -> Result<Self, String> {
         let folder = guard::folder().join(name);
         std::fs::create_dir_all(folder.join("certs")).unwrap();
         let [etcd_port, api_port, manager_port, scheduler_port, kwok_port] = free_ports();
@@ -179,6 +172,18 @@ impl Cluster {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), "default");
         manager.ready(READY, || accounts.get("default")).await.map(drop)
     }
+}
+
+/// Starts something in a folder of this name, and anew in another one when somebody else took a port meanwhile.
+async fn on_free_ports<T>(name: &str, start: impl AsyncFn(String) -> Result<T, String>) -> Result<T, String> {
+    let mut last = String::new();
+    for attempt in 1..=3 {
+        match start(format!("{name}-{attempt}")).await {
+            Err(reason) if reason.contains("address already in use") => last = reason,
+            result => return result,
+        }
+    }
+    Err(last)
 }
 
 fn start_etcd(folder: &Path, port: u16) -> Result<Process, String> {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::audit::AuditLog;
-use super::{READY, client_of, http_get, start_api_server, start_etcd, token, write_kubeconfig};
+use super::{READY, client_of, http_get, on_free_ports, start_api_server, start_etcd, token, write_kubeconfig};
 use crate::support::process::Process;
 use crate::support::wait::eventually;
 use crate::support::world::apply_yaml;
@@ -39,17 +39,10 @@ pub struct Other {
 impl Other {
     /// Starts both; ready when it answers.
     pub async fn start() -> Result<Self, String> {
-        let mut last = String::new();
-        for attempt in 1..=3 {
-            match Self::try_start(&format!("other-{attempt}")).await {
-                Err(reason) if reason.contains("address already in use") => last = reason, // somebody else took the port
-                result => return result,
-            }
-        }
-        Err(last)
+        on_free_ports("other", Self::try_start).await
     }
 
-    async fn try_start(name: &str) -> Result<Self, String> {
+    async fn try_start(name: String) -> Result<Self, String> {
         let folder = guard::folder().join(name);
         std::fs::create_dir_all(folder.join("certs")).unwrap();
         let [etcd_port, api_port] = free_ports();
