@@ -14,8 +14,7 @@ use tagboat::api::condition::Reason;
 use crate::objects::*;
 use crate::setup::*;
 use crate::support::cluster::other::{Gate, Other};
-use crate::support::wait::eventually;
-use crate::support::wait::wait_for;
+use crate::support::wait::{eventually, wait_for};
 use crate::support::world::World;
 use crate::support::{other_cluster, trial};
 
